@@ -1,0 +1,135 @@
+"""Rows → ids and labels of a causal model: context is ``IGNORE``, the answer and its end are trained.
+
+A conversation goes through the tokenizer's chat template. Which tokens are the assistant's, the template says itself
+(``{% generation %}``); without that mark the template is rendered turn by turn, and each rendering must be the
+beginning of the next. A pair becomes a conversation where there is a chat template, so that the tuned model answers as
+chat programs will ask it. Without one it is prompt, line end (unless white space stands there already) and completion,
+cut into tokens apart, so that the prompt's ids are what generation is given, to the token.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from desktune.errors import DataError
+from desktune.rows import IGNORE, Message, Origin, Reject, Rendered
+
+_MARKED = re.compile(r"\{%-?\s*generation\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """Token ids and labels before the length limits."""
+
+    inputs: list[int]
+    labels: list[int]
+
+
+def text_ids(tokenizer: Any, row: Rendered) -> Ids | Reject:
+    """Encode plain text: all of it is trained but the token that opens it, which nothing predicts."""
+    ids = tokenizer(row.completion, verbose=False)["input_ids"]
+    if set(tokenizer.all_special_ids).issuperset(ids):
+        return Reject(row.origin, "no-target-tokens", "the tokenizer makes nothing of it", row.completion[:200])
+    ids = _with_eos(tokenizer, ids)
+    return Ids(ids, [IGNORE, *ids[1:]])
+
+
+def pair_ids(tokenizer: Any, row: Rendered) -> Ids | Reject:
+    """Encode prompt and completion apart and put them together, EOS last."""
+    prompt = plain_prompt_ids(tokenizer, row.prompt, pair=not row.completion[:1].isspace())
+    completion = tokenizer(row.completion, add_special_tokens=False, verbose=False)["input_ids"]
+    if not completion:
+        return Reject(row.origin, "no-target-tokens", "the tokenizer makes nothing of it", row.completion[:200])
+    completion = _with_eos(tokenizer, completion)
+    return Ids([*prompt, *completion], [*[IGNORE] * len(prompt), *completion])
+
+
+def plain_prompt_ids(tokenizer: Any, prompt: str, *, pair: bool) -> list[int]:
+    """Return a prompt without chat template, and for a ``pair`` the line end that parts it from the answer."""
+    text = f"{prompt}\n" if pair and not prompt[-1:].isspace() else prompt
+    ids = tokenizer(text, verbose=False)["input_ids"]
+    return ids[:-1] if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id else ids
+
+
+def as_conversation(row: Rendered) -> tuple[Message, ...]:
+    """Return a pair as question and answer."""
+    return (Message("user", row.prompt), Message("assistant", row.completion))
+
+
+def conversation_prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    """Return a conversation up to where the assistant starts to answer."""
+    return _rendered(tokenizer, messages, answer_next=True)
+
+
+def conversation_ids(tokenizer: Any, messages: Sequence[Message], origin: Origin) -> Ids:
+    """Encode a conversation; trained is what the assistant says, and the token that ends it.
+
+    Raises:
+        DataError: the tokenizer has no chat template, or one whose turns cannot be told apart.
+    """
+    if not tokenizer.chat_template:
+        raise DataError(
+            f"{origin}: a conversation needs a chat template and this tokenizer has none; train on pairs instead"
+        )
+    marked = isinstance(tokenizer.chat_template, str) and _MARKED.search(tokenizer.chat_template)
+    ids, mask = _marked(tokenizer, messages) if marked else _by_prefix(tokenizer, messages, origin)
+    return _with_ends(tokenizer, ids, mask)
+
+
+def _marked(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[int], list[int]]:
+    found = tokenizer.apply_chat_template(_plain(messages), return_assistant_tokens_mask=True, return_dict=True)
+    return list(found["input_ids"]), list(found["assistant_masks"])
+
+
+def _by_prefix(tokenizer: Any, messages: Sequence[Message], origin: Origin) -> tuple[list[int], list[int]]:
+    """Find the assistant's tokens by rendering the conversation up to before and after each of its turns."""
+    whole = _rendered(tokenizer, messages)
+    mask = [0] * len(whole)
+    for index, message in enumerate(messages):
+        if message.role != "assistant":
+            continue
+        before = _rendered(tokenizer, messages[:index], answer_next=True)
+        after = _rendered(tokenizer, messages[: index + 1])
+        if whole[: len(before)] != before or whole[: len(after)] != after:
+            raise DataError(
+                f"{origin}: the chat template renders turn {index + 1} differently once more turns follow, so its tokens "
+                "cannot be told apart; give the template {% generation %} marks, or keep only the last answer of each row"
+            )
+        end = len(after)
+        while (
+            end > len(before) + 1
+            and whole[end - 1] != tokenizer.eos_token_id
+            and tokenizer.eos_token_id in whole[len(before) : end]
+        ):
+            end -= 1
+        mask[len(before) : end] = [1] * (end - len(before))
+    return whole, mask
+
+
+def _with_ends(tokenizer: Any, ids: list[int], mask: list[int]) -> Ids:
+    """Train the EOS that follows an answer, and add one where the template ends without."""
+    eos = tokenizer.eos_token_id
+    for index in range(1, len(ids)):
+        if mask[index - 1] and not mask[index] and ids[index] == eos and ids[index - 1] != eos:
+            mask[index] = 1
+    labels = [token if trained else IGNORE for token, trained in zip(ids, mask, strict=True)]
+    last = max((index for index, trained in enumerate(mask) if trained), default=-1)
+    if last >= 0 and eos not in ids[last:]:
+        ids, labels = [*ids, eos], [*labels, eos]
+    return Ids(ids, labels)
+
+
+def _rendered(tokenizer: Any, messages: Sequence[Message], *, answer_next: bool = False) -> list[int]:
+    found = tokenizer.apply_chat_template(_plain(messages), add_generation_prompt=answer_next, return_dict=True)
+    return list(found["input_ids"])
+
+
+def _plain(messages: Sequence[Message]) -> list[dict[str, str]]:
+    return [{"role": message.role, "content": message.content} for message in messages]
+
+
+def _with_eos(tokenizer: Any, ids: list[int]) -> list[int]:
+    return ids if ids and ids[-1] == tokenizer.eos_token_id else [*ids, tokenizer.eos_token_id]

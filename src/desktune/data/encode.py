@@ -1,0 +1,179 @@
+"""Rendered rows → token ids and labels, in batches, since tokenizers are many times faster so.
+
+Sequence-to-sequence: the source as the tokenizer writes it, the target through ``text_target`` (Marian has a second
+sentencepiece model for it), EOS last. Causal: ``causal.py``. Special-token text in values was made harmless before
+(``specials.py``). A hook for language tokens of families that need them comes with those families.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from desktune.config.schema import DataSection
+from desktune.data.causal import (
+    Ids,
+    as_conversation,
+    conversation_ids,
+    conversation_prompt_ids,
+    pair_ids,
+    plain_prompt_ids,
+    text_ids,
+)
+from desktune.data.identity import tokenizer_hash
+from desktune.data.read import row_kind
+from desktune.data.specials import Specials
+from desktune.data.template import compile_template, fill
+from desktune.errors import DataError
+from desktune.families import Family
+from desktune.rows import IGNORE, Encoded, Message, Reject, Rendered, Task
+
+BATCH_ROWS = 512
+DATA_VERSION = 1  # raise it when the same rows would be encoded otherwise: prepared rows are then made anew
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What turns text into ids: a tokenizer of transformers, its hash, and the family's rules."""
+
+    tokenizer: Any
+    tokenizer_hash: str
+    family: Family
+    task: Task
+
+    @classmethod
+    def of(cls, tokenizer: Any, family: Family, task: Task) -> Kit:
+        """Return the kit of a tokenizer."""
+        return cls(tokenizer, tokenizer_hash(tokenizer), family, task)
+
+    def encode_prompts(self, texts: Sequence[str], section: DataSection) -> list[tuple[int, ...]]:
+        """Return texts as rows of the training data are read, up to where the model goes on.
+
+        Raises:
+            DataError: the template reads another field than ``{source}``, or a text is empty.
+        """
+        specials = Specials.of(self.tokenizer)
+        cleaned = [specials.clean(text) for text in texts]
+        kind = row_kind(section) if self.task == "causal" else "pair"
+        if kind == "pair":
+            template = compile_template(section.template)
+            cleaned = [fill(template, {"source": text}, "a text without other fields") for text in cleaned]
+        if any(not text.strip() for text in cleaned):
+            raise DataError("an empty text; the model needs something to answer")
+        if self.family.encoder_decoder:
+            return [tuple(ids) for ids in self.tokenizer(cleaned, verbose=False)["input_ids"]]
+        if kind == "text" or not self.tokenizer.chat_template:
+            return [tuple(plain_prompt_ids(self.tokenizer, text, pair=kind != "text")) for text in cleaned]
+        return [tuple(conversation_prompt_ids(self.tokenizer, [Message("user", text)])) for text in cleaned]
+
+    def encode_conversation(self, messages: Sequence[Message], section: DataSection) -> tuple[int, ...]:
+        """Return a conversation up to where the model answers; without a chat template the last turn alone."""
+        if self.family.encoder_decoder or not self.tokenizer.chat_template:
+            return self.encode_prompts([messages[-1].content], section)[0]
+        specials = Specials.of(self.tokenizer)
+        cleaned = [Message(message.role, specials.clean(message.content)) for message in messages]
+        return tuple(conversation_prompt_ids(self.tokenizer, cleaned))
+
+
+def encode(rows: Iterable[Rendered], kit: Kit, section: DataSection) -> Iterator[Encoded | Reject]:
+    """Yield every row as ids, or as the reject that a length limit made of it, in order.
+
+    Raises:
+        DataError: a row does not fit the model (a conversation for an encoder-decoder), a row has no trained token, or
+            a row is over a limit with ``overlong: error``.
+    """
+    rows = iter(rows)
+    batch_ids = _source_target if kit.family.encoder_decoder else _causal
+    while batch := list(islice(rows, BATCH_ROWS)):
+        for row, ids in zip(batch, batch_ids(batch, kit), strict=True):
+            yield _finished(row, ids, kit, section)
+
+
+def _source_target(rows: Sequence[Rendered], kit: Kit) -> Iterator[Ids | Reject]:
+    """Encode sources and targets of one batch."""
+    other = next((row for row in rows if row.kind != "pair"), None)
+    if other is not None:
+        raise DataError(
+            f"{other.origin}: {other.kind} rows need a causal model; {kit.family.name} takes pairs of source and target"
+        )
+    eos, specials = kit.tokenizer.eos_token_id, set(kit.tokenizer.all_special_ids) - {kit.tokenizer.unk_token_id}
+    sources = kit.tokenizer([row.prompt for row in rows], verbose=False)["input_ids"]
+    targets = kit.tokenizer(text_target=[row.completion for row in rows], verbose=False)["input_ids"]
+    for row, source, target in zip(rows, sources, targets, strict=True):
+        lost = "source" if specials.issuperset(source) else "target" if specials.issuperset(target) else ""
+        if lost:
+            yield Reject(
+                row.origin,
+                f"no-{lost}-tokens",
+                "the tokenizer makes nothing of it",
+                (row.prompt, row.completion)[lost == "target"][:200],
+            )
+        else:
+            yield Ids(source, target if target[-1] == eos else [*target, eos])
+
+
+def _causal(rows: Sequence[Rendered], kit: Kit) -> Iterator[Ids | Reject]:
+    for row in rows:
+        if row.kind == "text":
+            ids = text_ids(kit.tokenizer, row)
+        elif row.kind == "messages":
+            ids = conversation_ids(kit.tokenizer, row.messages, row.origin)
+        elif kit.tokenizer.chat_template:
+            ids = conversation_ids(kit.tokenizer, as_conversation(row), row.origin)
+        else:
+            ids = pair_ids(kit.tokenizer, row)
+        yield ids
+
+
+def _finished(row: Rendered, ids: Ids | Reject, kit: Kit, section: DataSection) -> Encoded | Reject:
+    """Apply the length limits and put ids and row together."""
+    if isinstance(ids, Reject):
+        return ids
+    if all(label == IGNORE for label in ids.labels):
+        raise DataError(
+            f"{row.origin}: no trained token in this row: the chat template marks nothing as the assistant's"
+        )
+    limits = (
+        (section.max_source_length, section.max_target_length)
+        if kit.family.encoder_decoder
+        else (section.max_length,) * 2
+    )
+    lengths = (len(ids.inputs), len(ids.labels))
+    over = [index for index in (0, 1) if lengths[index] > limits[index]]
+    if over:
+        side = ("overlong-source", "overlong-target")[over[0]] if kit.family.encoder_decoder else "overlong"
+        detail = f"{lengths[over[0]]:,} tokens, {limits[over[0]]:,} are allowed"
+        if section.overlong == "error":
+            raise DataError(f"{row.origin}: {side}: {detail}; raise the limit, or set data.overlong: drop or truncate")
+        if section.overlong == "drop":
+            return Reject(row.origin, side, detail, (row.prompt or row.completion)[:200])
+        ids = _cut(ids, limits, kit)
+        if all(label in (IGNORE, kit.tokenizer.eos_token_id) for label in ids.labels):
+            return Reject(
+                row.origin, "no-trained-token", f"{side}: {detail}; nothing of the answer is left", row.completion[:200]
+            )
+    context = len(ids.inputs)
+    if not kit.family.encoder_decoder:
+        context = next(index for index, label in enumerate(ids.labels) if label != IGNORE)
+    return Encoded(
+        row.origin, tuple(ids.inputs), tuple(ids.labels), context, row.prompt, row.completion,
+        row.source_lang, row.target_lang, row.key, bool(over),
+    )  # fmt: skip
+
+
+def _cut(ids: Ids, limits: tuple[int, int], kit: Kit) -> Ids:
+    """Cut both sides to their limits; what ended in EOS still does."""
+    eos = kit.tokenizer.eos_token_id
+    inputs, labels = _cut_side(ids.inputs, limits[0], eos), _cut_side(ids.labels, limits[1], eos)
+    if not kit.family.encoder_decoder and ids.labels[-1] == IGNORE:
+        labels = ids.labels[: limits[1] - 1] + [IGNORE if ids.labels[limits[1] - 1] == IGNORE else eos]
+        inputs = ids.inputs[: limits[0] - 1] + [eos]
+    return Ids(inputs, labels)
+
+
+def _cut_side(ids: list[int], limit: int, eos: int) -> list[int]:
+    if len(ids) <= limit:
+        return ids
+    return [*ids[: limit - 1], eos if ids[-1] == eos else ids[limit - 1]]

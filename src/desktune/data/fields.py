@@ -1,0 +1,154 @@
+"""Which field of a row is which: by ``data.fields`` and ``data.format``, else by the names that data sets use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from desktune.config.sample import PAIRS
+from desktune.config.schema import DataSection
+from desktune.errors import DataError, nearest
+from desktune.rows import RowKind
+
+_MESSAGES = ("messages", "conversations", "conversation")
+_SIDE_FIELDS = ("source_lang", "target_lang", "id")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Our names → theirs. ``nested`` is the field that holds ``{code: text}`` of a translation, with both codes."""
+
+    kind: RowKind
+    source: str = ""
+    target: str = ""
+    messages: str = ""
+    text: str = ""
+    source_lang: str | None = None
+    target_lang: str | None = None
+    id: str | None = None
+    nested: str = ""
+    guessed: bool = False
+
+    def __str__(self) -> str:
+        if self.nested:
+            return f"{self.nested}.{self.source} → {self.nested}.{self.target}"
+        if self.kind == "pair":
+            return f"{self.source} → {self.target}"
+        return self.messages if self.kind == "messages" else self.text
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """Their fields without which a row is nothing."""
+        names = {"pair": (self.source, self.target), "messages": (self.messages,), "text": (self.text,)}
+        return (self.nested,) if self.nested else names[self.kind]
+
+
+def find_columns(place: str, rows: Sequence[Mapping[str, Any]], section: DataSection) -> Columns:
+    """Return which field is which, from the first rows of a file.
+
+    Raises:
+        DataError: a field that the config names is in none of the rows, or no field has a name that is known.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    _check_named(place, section, names)
+    found = _named(section, names) or _guess(rows, names, section)
+    if found is None:
+        raise DataError(
+            f"{place}: cannot tell which field is the source and which the target; fields that exist: {_listed(names)}; "
+            "name them, e.g. data.fields: {source: input, target: output}"
+        )
+    missing = [name for name in found.used if name not in names]
+    if missing:
+        raise DataError(_missing_text(place, missing[0], names))
+    return found
+
+
+def _check_named(place: str, section: DataSection, names: Sequence[str]) -> None:
+    for ours, theirs in section.fields.items():
+        if theirs not in names:
+            raise DataError(_missing_text(place, theirs, names) + f" (data.fields.{ours})")
+
+
+def _missing_text(place: str, name: str, names: Sequence[str]) -> str:
+    return f"{place}: no field {name!r} in its rows; fields that exist: {_listed(names)}{nearest(name, names)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:30]) or "none"
+
+
+def _named(section: DataSection, names: Sequence[str]) -> Columns | None:
+    """Return the columns of a config that names at least one of them."""
+    given, sides = section.fields, _sides(section, names)
+    if "messages" in given:
+        return Columns("messages", messages=given["messages"], **sides)
+    if "source" in given or "target" in given:
+        source = given.get("source") or _partner(given["target"], names, of_target=True)
+        target = given.get("target") or _partner(given["source"], names, of_target=False)
+        return Columns("pair", source=source, target=target, **sides)
+    return Columns("text", text=given["text"], **sides) if "text" in given else None
+
+
+def _partner(name: str, names: Sequence[str], *, of_target: bool) -> str:
+    """Return the field that usually goes with the one that was named; our own name where none does."""
+    known = [(target, source) if of_target else (source, target) for source, target, _ in PAIRS]
+    usual = [other for one, other in known if one == name and other in names]
+    return usual[0] if usual else ("source" if of_target else "target")
+
+
+def _guess(rows: Sequence[Mapping[str, Any]], names: Sequence[str], section: DataSection) -> Columns | None:
+    wanted = section.format
+    guesses = {
+        "translation": _nested(rows, names, section),
+        "messages": _messages(rows, names, section),
+        "pairs": _pair(names, section),
+        "text": _text(rows, names, section),
+    }
+    if wanted == "translation":
+        return guesses["translation"] or guesses["pairs"]
+    if wanted != "auto":
+        return guesses[wanted]
+    return next((found for found in guesses.values() if found is not None), None)
+
+
+def _sides(section: DataSection, names: Sequence[str]) -> dict[str, str | None]:
+    """Return the fields of language and id: named ones, else those that bear our names."""
+    return {ours: section.fields.get(ours, ours if ours in names else None) for ours in _SIDE_FIELDS}
+
+
+def _nested(rows: Sequence[Mapping[str, Any]], names: Sequence[str], section: DataSection) -> Columns | None:
+    sample = next((row["translation"] for row in rows if isinstance(row.get("translation"), dict)), None)
+    if sample is None or len(sample) < 2:
+        return None
+    first, second, *_ = sample
+    source = section.source_lang or (second if section.target_lang == first else first)
+    target = section.target_lang or next(code for code in sample if code != source)
+    identity = section.fields.get("id", "id" if "id" in names else None)
+    return Columns("pair", source=source, target=target, nested="translation", id=identity, guessed=True)
+
+
+def _messages(rows: Sequence[Mapping[str, Any]], names: Sequence[str], section: DataSection) -> Columns | None:
+    for name in _MESSAGES:
+        if any(isinstance(row.get(name), list) for row in rows):
+            return Columns("messages", messages=name, guessed=True, **_sides(section, names))
+    return None
+
+
+def _pair(names: Sequence[str], section: DataSection) -> Columns | None:
+    lower = {name.lower(): name for name in reversed(names)}
+    pairs = [(source, target) for source, target, _ in PAIRS]
+    if "instruction" in lower:  # instruction, input, output: the question is the instruction, {input} its material
+        pairs.sort(key=lambda pair: pair[0] != "instruction")
+    if section.source_lang and section.target_lang:
+        pairs.append((section.source_lang.lower(), section.target_lang.lower()))
+    for source, target in pairs:
+        if source in lower and target in lower:
+            return Columns("pair", source=lower[source], target=lower[target], guessed=True, **_sides(section, names))
+    return None
+
+
+def _text(rows: Sequence[Mapping[str, Any]], names: Sequence[str], section: DataSection) -> Columns | None:
+    texts = [name for name in names if any(isinstance(row.get(name), str) for row in rows)]
+    name = "text" if "text" in names else (texts[0] if len(texts) == 1 else "")
+    return Columns("text", text=name, guessed=True, **_sides(section, names)) if name else None

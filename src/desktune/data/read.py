@@ -1,0 +1,232 @@
+"""Files → ``Example`` or ``Reject``: every row that is read comes out as one of the two.
+
+Values are taken as they are typed: a number, a null, a bool or a list where a text is due is a reject, never its
+``str()``. More than ``max_rejected`` of unreadable rows (of fewer than 100 rows: more than one) ends the reading.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import chain, islice, zip_longest
+from pathlib import Path
+from typing import Any
+
+from desktune.config.schema import DataSection, Paths
+from desktune.data.fields import Columns, find_columns
+from desktune.data.formats import Raw, raw_rows
+from desktune.data.lines import text_lines
+from desktune.data.places import Pair, files_of, pair_of
+from desktune.data.turns import conversation
+from desktune.errors import DataError
+from desktune.events import Decision, Emit, Warn
+from desktune.rows import Example, Message, Origin, Reject, RowKind
+
+PEEK_ROWS = 100
+FEW_ROWS = 100  # below this many rows one unreadable row is always allowed
+_NAMED_ROWS = 3
+READABLE = frozenset({"other-language"})  # reasons that say nothing against the file
+
+
+def read(paths: Paths, section: DataSection, emit: Emit) -> Iterator[Example | Reject]:
+    """Yield every row of the files, in order.
+
+    Raises:
+        DataError: a file cannot be used, its fields cannot be found, or too many rows are unreadable.
+    """
+    if isinstance(paths, dict):
+        pair = pair_of(paths, section.source_lang, section.target_lang)
+        return _watched(_parallel(pair, section.encoding), section, f"{pair.source} and {pair.target}")
+    files = files_of(paths)
+    place = str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
+    return _watched(_files(files, section, emit), section, place)
+
+
+def row_kind(section: DataSection) -> RowKind:
+    """Return what the rows of ``data.train`` are, by its first rows; a pair where that cannot be seen now."""
+    if section.train is None or isinstance(section.train, dict):
+        return "pair"
+    try:
+        return next(
+            (row.kind for row in read(section.train, section, lambda event: None) if isinstance(row, Example)), "pair"
+        )
+    except DataError:
+        return "text" if section.format == "text" else "pair"
+
+
+def _files(files: list[Path], section: DataSection, emit: Emit) -> Iterator[Example | Reject]:
+    known: Columns | None = None
+    for path in files:
+        rows = raw_rows(path, section.encoding)
+        peeked = list(islice(rows, PEEK_ROWS))
+        found = [row.values for row in peeked if isinstance(row, Raw)]
+        if not found:
+            yield from (row for row in chain(peeked, rows) if isinstance(row, Reject))
+            continue
+        columns = find_columns(str(path), found, section)
+        if known is not None and columns.kind != known.kind:
+            raise DataError(
+                f"{path}: its rows are of the kind {columns.kind} ({columns}), those before of {known.kind} ({known})"
+            )
+        if columns.guessed and columns != known:
+            emit(Decision("data.fields", str(columns), f"by the names in {path}"))
+            _warn_of_material(columns, found, section, emit)
+        known = columns
+        for row in chain(peeked, rows):
+            yield row if isinstance(row, Reject) else _example(row, columns, section)
+
+
+def _warn_of_material(columns: Columns, rows: list[Mapping[str, Any]], section: DataSection, emit: Emit) -> None:
+    """Say that the ``input`` of instruction rows is not read unless the template asks for it."""
+    filled = sum(bool(row.get("input")) for row in rows)
+    if columns.source == "instruction" and filled and "{input}" not in section.template:
+        emit(Warn(f"{filled} of the first {len(rows)} rows have an 'input' that the model will not read; "
+                  'write data.template: "{instruction}\\n{input}"'))  # fmt: skip
+
+
+def _parallel(pair: Pair, encoding: str) -> Iterator[Example | Reject]:
+    """Yield line n of one file with line n of the other. Raises DataError when one of them is longer."""
+    both = zip_longest(text_lines(pair.source, encoding), text_lines(pair.target, encoding))
+    for number, (left, right) in enumerate(both, start=1):
+        if left is None or right is None:
+            counts = [sum(1 for _ in text_lines(path, encoding)) for path in (pair.source, pair.target)]
+            raise DataError(
+                f"{pair.source} has {counts[0]:,} lines and {pair.target} has {counts[1]:,}: not line-parallel; "
+                f"the first line without a partner is {number:,}"
+            )
+        origin = Origin(str(pair.source), number)
+        bad = next((line for _, line in (left, right) if isinstance(line, Reject)), None)
+        if bad is not None:
+            yield bad
+            continue
+        source, target = (str(line).rstrip("\r\n") for _, line in (left, right))
+        example = Example(origin, "pair", source, target, source_lang=pair.source_lang, target_lang=pair.target_lang,
+                          fields=(("source", source), ("target", target)))  # fmt: skip
+        yield _judged(example)
+
+
+def _example(row: Raw, columns: Columns, section: DataSection) -> Example | Reject:
+    """Return one raw row typed, or why it cannot be."""
+    values: Mapping[str, Any] = row.values
+    if columns.nested:
+        values = {**row.values, **_inner(row.values.get(columns.nested))}
+    lost = next((name for name in _texts_of(columns) if name not in values), None)
+    if lost is not None:
+        return Reject(row.origin, "missing-field", f"no field {lost!r}", _excerpt(row.values))
+    fields = tuple((name, value) for name, value in values.items() if isinstance(value, str))
+    if columns.kind == "messages":
+        turns = conversation(row.origin, values[columns.messages])
+        if isinstance(turns, Reject):
+            return turns
+        return _in_language(
+            _judged(Example(row.origin, "messages", messages=turns, fields=fields)), values, columns, section
+        )
+    wrong = next((name for name in _texts_of(columns) if not isinstance(values[name], str)), None)
+    if wrong is not None:
+        kind = {"NoneType": "null", "dict": "object"}.get(type(values[wrong]).__name__, type(values[wrong]).__name__)
+        return Reject(row.origin, "wrong-type", f"{wrong!r} is {kind}, a text is due", _excerpt(row.values))
+    if columns.kind == "text":
+        example = Example(row.origin, "text", text=values[columns.text], fields=fields)
+    else:
+        example = Example(row.origin, "pair", values[columns.source], values[columns.target], fields=fields)
+    return _in_language(_judged(example), values, columns, section)
+
+
+def _inner(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _texts_of(columns: Columns) -> tuple[str, ...]:
+    return (columns.source, columns.target) if columns.kind == "pair" else columns.used
+
+
+def _in_language(
+    row: Example | Reject, values: Mapping[str, Any], columns: Columns, section: DataSection
+) -> Example | Reject:
+    """Put the languages of a row on it; a row in another language than the configured one is left out."""
+    if isinstance(row, Reject):
+        return row
+    own = {
+        "source_lang": columns.source if columns.nested else values.get(columns.source_lang or ""),
+        "target_lang": columns.target if columns.nested else values.get(columns.target_lang or ""),
+    }
+    wanted = {"source_lang": section.source_lang, "target_lang": section.target_lang}
+    codes: dict[str, str | None] = {}
+    for side, code in own.items():
+        if isinstance(code, str) and code and wanted[side] is not None and code != wanted[side]:
+            return Reject(row.origin, "other-language", f"{side} is {code!r}, not {wanted[side]!r}", row.source[:200])
+        codes[side] = code if isinstance(code, str) and code else wanted[side]
+    identity = values.get(columns.id or "")
+    return replace(row, **codes, id=None if identity is None else str(identity))
+
+
+def _judged(example: Example) -> Example | Reject:
+    """Reject texts that are empty or hold what no text holds."""
+    empty = {"pair": ("source", "target"), "text": ("text",), "messages": ()}[example.kind]
+    texts = {"source": example.source, "target": example.target, "text": example.text}
+    for name in empty:
+        if not texts[name].strip():
+            return Reject(example.origin, f"empty-{name}", "", _excerpt(dict(example.fields)))
+    contents = (message.content for message in example.messages)
+    for text in chain((texts[name] for name in empty), contents):
+        fault = _text_fault(text)
+        if fault:
+            return Reject(example.origin, *fault, excerpt=text[:200].encode("utf-8", "replace").decode("utf-8"))
+    return _clean_fields(example)
+
+
+def _clean_fields(example: Example) -> Example:
+    """Leave out side fields that are no texts; the template must not bring them in by the back door."""
+    if all(_text_fault(value) is None for _, value in example.fields):
+        return example
+    return replace(example, fields=tuple(field for field in example.fields if _text_fault(field[1]) is None))
+
+
+def _text_fault(text: str) -> tuple[str, str] | None:
+    if "\0" in text:
+        return "control-bytes", f"a NUL at character {text.index(chr(0)) + 1}"
+    if text.isascii():
+        return None
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        code = ord(text[error.start])
+        what = f"byte 0x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"a lone surrogate U+{code:04X}"
+        return "bad-encoding", f"{what} at character {error.start + 1}; set data.encoding to the file's encoding"
+    return None
+
+
+def _excerpt(values: Mapping[str, Any]) -> str:
+    return repr(dict(values))[:200].encode("utf-8", "replace").decode("utf-8")
+
+
+def _watched(rows: Iterator[Example | Reject], section: DataSection, place: str) -> Iterator[Example | Reject]:
+    """Pass rows on, and stop at the end when too many were unreadable. Raises DataError."""
+    reasons: Counter[str] = Counter()
+    named: list[Reject] = []
+    count = 0
+    for count, row in enumerate(rows, start=1):  # noqa: B007 - counted
+        if isinstance(row, Reject) and row.reason not in READABLE:
+            reasons[row.reason] += 1
+            named = [*named, row][:_NAMED_ROWS]
+        yield row
+    unreadable = reasons.total()
+    if count == 0:
+        raise DataError(f"{place}: no rows in it")
+    few = 1 if count < FEW_ROWS and section.max_rejected > 0 and count > 1 else 0
+    if unreadable > max(int(section.max_rejected * count), few):
+        raise DataError(_too_many_text(place, count, unreadable, reasons, named, section))
+
+
+def _too_many_text(
+    place: str, count: int, unreadable: int, reasons: Counter[str], named: list[Reject], section: DataSection
+) -> str:  # noqa: PLR0913 - the facts of one message
+    first = "".join(f"\n  {row.origin}: {row.reason}{': ' + row.detail if row.detail else ''}" for row in named)
+    counts = ", ".join(f"{reason} {number:,}" for reason, number in reasons.most_common())
+    if unreadable == count:
+        return f"{named[0].origin}: {named[0].reason}: {named[0].detail}; none of the {count:,} rows can be used ({counts}){first}"
+    return (
+        f"{named[0].origin}: {unreadable:,} of {count:,} rows of {place} are unreadable ({counts}), more than data.max_rejected "
+        f"{section.max_rejected:g} allows; mend them or raise it{first}"
+    )

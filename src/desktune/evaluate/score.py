@@ -1,0 +1,127 @@
+"""Held-out rows → scores, base beside tuned, best and worst rows; and a first look at the base before training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from desktune.config.schema import EvaluationSection, GenerationSection
+from desktune.evaluate.heldout import heldout_loss
+from desktune.evaluate.metrics import LABELS, Score, names_for, score, sentence_chrf
+from desktune.events import Emit, Note, Table, silent
+from desktune.generate.decode import decode, decoding
+from desktune.models.load import Bundle
+from desktune.rows import Encoded
+
+SHOWN_ROWS = 3
+_SHOWN_CHARACTERS = 160
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model reached on rows."""
+
+    loss: float  # nats per trained token
+    tokens: int
+    metrics: Mapping[str, Score]
+    outputs: Sequence[str]
+
+    @property
+    def empty(self) -> int:
+        """Outputs without a word."""
+        return sum(not output for output in self.outputs)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Base against tuned on the same rows."""
+
+    base: Scores
+    tuned: Scores
+    rows: tuple[Mapping[str, Any], ...]  # every row: where it stands, texts, sentence scores
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "rows_measured": len(self.rows),
+            "base": _plain(self.base),
+            "tuned": _plain(self.tuned),
+            "rows": list(self.rows),
+        }
+
+
+def evaluate_rows(bundle: Bundle, rows: Sequence[Encoded], section: EvaluationSection, batch_rows: int, emit: Emit = silent) -> Scores:
+    """Measure a model on rows: loss, and with ``predict_with_generate`` the metrics of greedy outputs."""
+    held_out = heldout_loss(bundle, rows, batch_rows, emit)
+    if not section.predict_with_generate:
+        return Scores(held_out.loss, held_out.tokens, {}, [""] * len(rows))
+    how = decoding(GenerationSection(num_beams=1, max_new_tokens=section.max_new_tokens))
+    outputs = decode(bundle, [row.input_ids[: row.prompt_length] for row in rows], how, emit)
+    references = [row.completion for row in rows]
+    return Scores(held_out.loss, held_out.tokens, score(names_for(section, bundle.task), outputs, references), outputs)
+
+
+def compare(base: Scores, tuned: Scores, rows: Sequence[Encoded], emit: Emit = silent) -> Report:
+    """Set base and tuned side by side and show where the tuned model is best, worst, and lost most against the base."""
+    lines = [("held-out loss (nats/token)", f"{base.loss:.4f}", f"{tuned.loss:.4f}", f"{tuned.loss - base.loss:+.4f}")]
+    for name, reached in tuned.metrics.items():
+        before = base.metrics[name].value
+        lines.append((LABELS[name], f"{before:.1f}", f"{reached.value:.1f}", f"{reached.value - before:+.1f}"))
+    lines.append(("empty outputs", str(base.empty), str(tuned.empty), f"{tuned.empty - base.empty:+d}"))
+    emit(Table(f"Base against tuned on {len(rows):,} rows", ("", "base", "tuned", "difference"), tuple(lines)))
+    for name, reached in tuned.metrics.items():
+        emit(Note(f"{LABELS[name]}: {reached.signature}"))
+    report = Report(base, tuned, tuple(_row(row, one, two) for row, one, two in zip(rows, base.outputs, tuned.outputs, strict=True)))
+    if tuned.metrics:
+        _show(report, emit)
+    return report
+
+
+def smoke_test(bundle: Bundle, rows: Sequence[Encoded]) -> list[str]:
+    """Return what is suspicious about an untouched base on a few rows: gibberish weights, empty answers."""
+    found = heldout_loss(bundle, rows, len(rows))
+    guessing = math.log(bundle.located.config["vocab_size"])
+    warnings = []
+    if not math.isfinite(found.loss):
+        warnings.append(f"the untouched base has a loss of {found.loss} on validation rows: its weights or precision are wrong")
+    elif found.loss > guessing + 1:
+        warnings.append(
+            f"the untouched base has a loss of {found.loss:.1f} on validation rows, worse than guessing ({guessing:.1f}): "
+            "a wrong tokenizer, weights that were not loaded, or rows of another kind"
+        )
+    outputs = decode(bundle, [row.input_ids[: row.prompt_length] for row in rows], decoding(GenerationSection(num_beams=1, max_new_tokens=32)))
+    if not any(outputs):
+        warnings.append("the untouched base answers validation rows with nothing at all")
+    return warnings
+
+
+def _row(row: Encoded, base: str, tuned: str) -> dict[str, Any]:
+    return {
+        "origin": str(row.origin),
+        "source": row.prompt,
+        "reference": row.completion,
+        "base": base,
+        "tuned": tuned,
+        "base_chrf": round(sentence_chrf(base, row.completion), 2),
+        "tuned_chrf": round(sentence_chrf(tuned, row.completion), 2),
+    }
+
+
+def _show(report: Report, emit: Emit) -> None:
+    by_score = sorted(report.rows, key=lambda row: row["tuned_chrf"])
+    by_loss = [row for row in sorted(report.rows, key=lambda row: row["tuned_chrf"] - row["base_chrf"]) if row["tuned_chrf"] < row["base_chrf"]]
+    for title, rows in (("Best rows", by_score[::-1]), ("Worst rows", by_score), ("Lost against the base", by_loss)):
+        if rows:
+            cells = tuple(tuple(_cut(str(row[key])) for key in ("origin", "source", "reference", "base", "tuned")) for row in rows[:SHOWN_ROWS])
+            emit(Table(title, ("row", "source", "reference", "base", "tuned"), cells))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+def _plain(scores: Scores) -> dict[str, Any]:
+    metrics = {name: asdict(value) for name, value in scores.metrics.items()}
+    return {"loss": scores.loss, "tokens": scores.tokens, "metrics": metrics, "empty_outputs": scores.empty}

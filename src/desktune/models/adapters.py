@@ -1,0 +1,147 @@
+"""What is trained: a low-rank adapter around a frozen base (peft), or all weights.
+
+Adapter weights are float32 whatever the base's precision. Modules are chosen by name: ``all-linear`` (every linear layer
+but the head), ``attention`` (the family's own names), or a list. Names that match nothing are an error, since peft's
+defaults differ by family and some have none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+from safetensors import safe_open
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from desktune.config.schema import AdapterSection
+from desktune.errors import AdapterError, RunError, nearest
+from desktune.events import Decision, Emit
+from desktune.families import Family
+from desktune.models.load import Bundle
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+
+
+def make_trainable(bundle: Bundle, section: AdapterSection, seed: int, emit: Emit) -> Bundle:
+    """Put the adapter on a base model, or unfreeze all weights, and say how many parameters are trained.
+
+    Raises:
+        AdapterError: target modules match no linear layer of the model.
+    """
+    if section.type == "none":
+        model = bundle.model
+        model.requires_grad_(True)
+        _freeze_sinusoids(model)
+    else:
+        torch.manual_seed(seed)
+        model = peft.get_peft_model(bundle.model, _lora_config(bundle, section))
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    total = sum(parameter.numel() for parameter in model.parameters())
+    kind = "all weights" if section.type == "none" else f"{section.type} r={section.r} on {_targets_text(model)}"
+    emit(Decision("adapter", kind, f"{trained:,} of {total:,} parameters are trained ({trained / total:.2%})"))
+    return replace(bundle, model=model)
+
+
+def attach(bundle: Bundle, folder: Path) -> Bundle:
+    """Give a base model the tuned weights of a run's ``model/``: its adapter, or all of its weights.
+
+    Raises:
+        RunError: the folder holds neither.
+        AdapterError: the adapter does not fit this base.
+    """
+    if not (folder / "adapter_config.json").is_file():
+        raise RunError(f"{folder}: no adapter_config.json; a run with all weights is loaded as a model of its own")
+    _check_fits(bundle, folder)
+    return replace(bundle, model=peft.PeftModel.from_pretrained(bundle.model, folder).eval())
+
+
+def is_adapter(folder: Path) -> bool:
+    """Return whether a model folder holds an adapter (else all weights)."""
+    return (folder / "adapter_config.json").is_file()
+
+
+def linear_names(model: nn.Module) -> list[str]:
+    """Return the distinct last names of a model's linear layers, without the head's."""
+    head = model.get_output_embeddings() if isinstance(model, PreTrainedModel) else None
+    return sorted({name.rpartition(".")[2] for name, module in _linears(model) if module is not head})
+
+
+def _lora_config(bundle: Bundle, section: AdapterSection) -> peft.LoraConfig:
+    return peft.LoraConfig(
+        task_type=bundle.family.peft_task_type,
+        r=section.r,
+        lora_alpha=section.lora_alpha,  # pyright: ignore[reportArgumentType] - a float works and means the same
+        lora_dropout=section.lora_dropout,
+        target_modules=_target_modules(bundle.model, bundle.family, section),
+        use_dora=section.type == "dora",
+        use_rslora=section.type == "rslora",
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in bundle.model.modules()),
+        bias="none",
+    )
+
+
+def _target_modules(model: nn.Module, family: Family, section: AdapterSection) -> list[str]:
+    """Return the layer names to adapt, checked against the model."""
+    known = linear_names(model)
+    if section.target_modules == "all-linear":
+        return known
+    wanted = list(family.attention) if section.target_modules == "attention" else section.target_modules
+    everywhere = [name for name, _ in _linears(model)]
+    missing = [name for name in wanted if not any(full == name or full.endswith("." + name) for full in everywhere)]
+    if section.target_modules == "attention":
+        wanted = [name for name in wanted if name not in missing]
+        missing = [] if wanted else missing
+    if missing:
+        hints = "".join(nearest(name, known) for name in missing[:1])
+        raise AdapterError(
+            f"adapter.target_modules: {', '.join(missing)}: no linear layer of that name in {family.name}{hints}; "
+            f"there are {', '.join(known)}, or take all-linear"
+        )
+    return wanted
+
+
+def _check_fits(bundle: Bundle, folder: Path) -> None:
+    """Compare the adapter's shapes with the base's before peft does, whose message is pages long."""
+    settings: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    layers = dict(_linears(bundle.model))
+    with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as file:
+        for key in file.keys():  # noqa: SIM118 - a safetensors handle is not a dict
+            name, found, _ = key.removeprefix("base_model.model.").partition(".lora_A.")
+            if not found:
+                continue
+            if name not in layers:
+                raise AdapterError(f"{folder}: the adapter is for a layer {name!r} that {bundle.located.name} does not have")
+            columns = file.get_slice(key).get_shape()[1]
+            if columns != _inputs_of(layers[name]):
+                raise AdapterError(
+                    f"{folder}: the adapter (r={settings.get('r')}) reads {columns} features at {name}, "
+                    f"{bundle.located.name} has {_inputs_of(layers[name])}: it belongs to another base"
+                )
+
+
+def _linears(model: nn.Module) -> Iterable[tuple[str, nn.Module]]:
+    return ((name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D))
+
+
+def _inputs_of(layer: nn.Module) -> int:
+    return layer.in_features if isinstance(layer, nn.Linear) else int(layer.weight.shape[0])  # pyright: ignore
+
+
+def _freeze_sinusoids(model: nn.Module) -> None:
+    """Sinusoidal positions are parameters in Marian's class, but a formula: they are not trained."""
+    for name, module in model.named_modules():
+        if type(module).__name__.endswith("SinusoidalPositionalEmbedding"):
+            for parameter in module.parameters():
+                parameter.requires_grad_(False)
+
+
+def _targets_text(model: nn.Module) -> str:
+    names = {name.split(".lora_A")[0].rpartition(".")[2] for name, _ in model.named_modules() if ".lora_A" in name}
+    return ", ".join(sorted(names))

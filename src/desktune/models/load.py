@@ -1,0 +1,174 @@
+"""A model's name → its folder, its facts, its tokenizer, its weights on a device.
+
+Everything is loaded from a local folder: a starter, the user's folder, or a snapshot of a hub repository. No code that
+comes with a model is run, no pickle is opened, and the precision is always passed (transformers would otherwise take
+that of the checkpoint and train OPT in pure fp16).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from desktune import durable, starters
+from desktune.config.schema import ModelSection
+from desktune.errors import ModelNotFound, nearest
+from desktune.families import Family, lookup
+from desktune.models.convert import converted
+from desktune.rows import Task
+
+_PATTERNS = ["*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.jinja", "pytorch_model*.bin"]
+
+
+@dataclass(frozen=True)
+class Located:
+    """A model that was found: ``name`` as the config says it, ``folder`` where its files lie."""
+
+    name: str
+    folder: Path
+    family: Family
+    config: Mapping[str, Any]  # its config.json
+    weights_hash: str  # sha256 over its weight files
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where and in what precision a model runs."""
+
+    device: torch.device
+    dtype: torch.dtype
+    attn_implementation: str = "auto"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model with what belongs to it. ``model`` is a base, a base with adapter (peft), or a tuned full model."""
+
+    model: Any  # PreTrainedModel or peft.PeftModel
+    tokenizer: PreTrainedTokenizerBase
+    located: Located
+    task: Task
+    placement: Placement
+
+    @property
+    def family(self) -> Family:
+        """The family's row."""
+        return self.located.family
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.placement.device
+
+
+def locate(section: ModelSection) -> Located:
+    """Find a model: starter, folder or hub id.
+
+    Raises:
+        ModelNotFound: nothing is there, or the folder lacks config.json or safetensors weights.
+    """
+    folder = _folder_of(section)
+    config_file = folder / "config.json"
+    if not config_file.is_file():
+        raise ModelNotFound(f"model.name: {section.name}: {folder} has no config.json; name a folder that a model was saved to")
+    if not list(folder.glob("*.safetensors")) and list(folder.glob("pytorch_model*.bin")):
+        folder = converted(folder)
+    config = json.loads(config_file.read_text(encoding="utf-8"))
+    return Located(section.name, folder, lookup(config), config, weights_hash(folder))
+
+
+def weights_hash(folder: Path) -> str:
+    """Return the sha256 over names and contents of a folder's weight files.
+
+    Raises:
+        ModelNotFound: there are no safetensors.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ModelNotFound(f"{folder}: no *.safetensors weights; name a folder that a model was saved to")
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.name}:{durable.sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def load_tokenizer(located: Located) -> PreTrainedTokenizerBase:
+    """Load a model's tokenizer and give it a padding token that is not its EOS, where it has none.
+
+    The padding token is an existing token (unknown, else EOS): no embedding is added, and since the loss never counts
+    padding the model does not learn to pad.
+    """
+    options = {} if not (located.folder / "tokenizer.model").is_file() else _llama_options(located.folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(located.folder, trust_remote_code=False, **options)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.unk_token if tokenizer.unk_token not in (None, tokenizer.eos_token) else tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(located: Located, tokenizer: PreTrainedTokenizerBase, task: Task, placement: Placement) -> Bundle:
+    """Load a model's own weights.
+
+    Raises:
+        ModelNotFound: weights are missing or of other shapes than its config says.
+    """
+    auto_class = getattr(transformers, located.family.auto_class)
+    attention = {} if placement.attn_implementation == "auto" else {"attn_implementation": placement.attn_implementation}
+    model, info = auto_class.from_pretrained(
+        located.folder,
+        dtype=placement.dtype,
+        trust_remote_code=False,
+        use_safetensors=True,
+        output_loading_info=True,
+        **attention,
+    )
+    broken = sorted({*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])})
+    if broken:
+        raise ModelNotFound(f"{located.name}: {len(broken)} weights are missing or of another shape: {', '.join(broken[:5])}")
+    _know_padding(model, tokenizer)
+    return Bundle(model.to(placement.device).eval(), tokenizer, located, task, placement)
+
+
+def _folder_of(section: ModelSection) -> Path:
+    name = section.name
+    if name.startswith("starter:"):
+        return starters.folder(name)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        neighbours = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
+        raise ModelNotFound(f"model.name: {name}: no such folder{nearest(folder.name, neighbours)}")
+    return _snapshot(section)
+
+
+def _snapshot(section: ModelSection) -> Path:
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(huggingface_hub.snapshot_download(section.name, revision=section.revision, allow_patterns=_PATTERNS))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        known = list(starters.STARTERS)
+        raise ModelNotFound(
+            f"model.name: {section.name}: no such folder, and the hub did not give it ({type(error).__name__})"
+            f"{nearest(section.name, known)}; check the name and the network, or take one of {', '.join(known)}"
+        ) from error
+
+
+def _llama_options(folder: Path) -> dict[str, Any]:
+    """LlamaTokenizer from a bare tokenizer.model adds no BOS although its documentation says so."""
+    return {} if (folder / "tokenizer.json").is_file() else {"add_bos_token": True}
+
+
+def _know_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Tell generation which token pads; the model's own config is left as it was saved."""
+    if model.generation_config is not None and model.generation_config.pad_token_id is None:
+        model.generation_config.pad_token_id = tokenizer.pad_token_id

@@ -1,0 +1,58 @@
+"""A model with all that belongs to it → a folder, and the check that two folders belong together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from desktune import durable
+from desktune.errors import ModelMismatch, RunError
+from desktune.models.load import Bundle, Located
+
+DESCRIPTION = "desktune.json"
+
+
+def save_model(bundle: Bundle, folder: Path) -> None:
+    """Write an adapter (peft's layout) or a full model into a staging folder, with tokenizer and description."""
+    bundle.model.save_pretrained(folder)
+    save_tokenizer(bundle.tokenizer, bundle.located, folder)
+    description = {
+        "base": bundle.located.name,
+        "base_weights": bundle.located.weights_hash,
+        "family": bundle.family.name,
+        "task": bundle.task,
+        "tokenizer": type(bundle.tokenizer).__name__,
+    }
+    durable.write_json(folder / DESCRIPTION, description)
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, located: Located, folder: Path) -> None:
+    """Write a tokenizer, and the original files that transformers would leave out (spiece.model, tokenizer.model ...)."""
+    tokenizer.save_pretrained(folder)
+    for name in located.family.tokenizer_files:
+        original = located.folder / name
+        if original.is_file() and not (folder / name).is_file():
+            durable.copy_file(original, folder / name)
+
+
+def check_partner(folder: Path, located: Located) -> None:
+    """Make sure that tuned weights were trained from this base.
+
+    Raises:
+        ModelMismatch: they were trained from another one.
+        RunError: the folder does not say from which.
+    """
+    try:
+        known: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{folder}: no {DESCRIPTION}; it was not written by desktune") from error
+    if known["base_weights"] != located.weights_hash:
+        raise ModelMismatch(
+            f"{folder}: was trained from {known['base']} with weights {known['base_weights'][:12]}, "
+            f"{located.name} has {located.weights_hash[:12]}; name the base it was trained from (model.name, model.revision)"
+        )
+
+

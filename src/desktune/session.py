@@ -1,0 +1,208 @@
+"""What the verbs share: a config with its rows, and a run that is opened again with the partners it was trained with.
+
+A run folder knows the hashes of base weights, tokenizer and rows (``environment.json``). Opening it with anything else
+is refused, and the text says what differs.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from desktune import compat, durable, runs
+from desktune.config.load import dump, load
+from desktune.data.encode import Kit
+from desktune.data.prepare import Prepared, prepare, prepare_test
+from desktune.errors import DataError, ModelMismatch, RunError
+from desktune.events import Emit, silent
+from desktune.models.adapters import attach, is_adapter
+from desktune.models.load import Bundle, Placement, load_base, load_tokenizer, weights_hash
+from desktune.models.save import check_partner
+from desktune.plan import Plan, resolve
+from desktune.rows import Encoded, Message
+
+PREPARED_FOLDER = ".prepared"  # beside the run folders: encoded rows that any run of the same data reuses
+MOST_PROOF_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Session:
+    """A resolved config, its tokenizer kit and its rows; models are loaded when they are asked for."""
+
+    plan: Plan
+    kit: Kit
+    _prepared: Prepared | None
+    run: Path | None = None
+
+    @property
+    def prepared(self) -> Prepared:
+        """The encoded rows."""
+        if self._prepared is None:
+            raise RunError("this session was opened without rows")
+        return self._prepared
+
+    def rows(self, split: str) -> Sequence[Encoded]:
+        """Return the rows of ``train``, ``validation`` or ``test``.
+
+        Raises:
+            DataError: there are none.
+        """
+        if split == "test":
+            return prepare_test(self.plan.config.data, self.kit, silent)
+        found = {"train": self.prepared.train, "validation": self.prepared.validation}.get(split)
+        if not found:
+            raise DataError(f"--split {split}: no such rows; allowed: train, validation (data.validation), test (data.test)")
+        return found
+
+    def proof_rows(self) -> Sequence[Encoded]:
+        """Return held-out rows for a proof, or training rows where nothing is held out."""
+        rows = self.prepared.validation or self.prepared.train
+        return [rows[index] for index in range(min(MOST_PROOF_ROWS, len(rows)))]
+
+    def base(self) -> Bundle:
+        """Load the untouched base."""
+        return load_base(self.plan.located, self.kit.tokenizer, self.plan.task, self.plan.placement)
+
+    def exact_base(self) -> Bundle:
+        """Load the base in float32 on the CPU, where a proof is exact."""
+        placement = Placement(torch.device("cpu"), torch.float32, self.plan.placement.attn_implementation)
+        return load_base(self.plan.located, self.kit.tokenizer, self.plan.task, placement)
+
+    def tuned(self) -> Bundle:
+        """Load base and adapter, or the run's own full model.
+
+        Raises:
+            ModelMismatch: the adapter belongs to another base.
+        """
+        folder = self.model_folder()
+        if is_adapter(folder):
+            return attach(self.base(), folder)
+        located = replace(self.plan.located, folder=folder, weights_hash=weights_hash(folder))
+        return load_base(located, self.kit.tokenizer, self.plan.task, self.plan.placement)
+
+    def model_folder(self) -> Path:
+        """Return ``model/`` of the run. Raises RunError when training has not finished."""
+        if self.run is None:
+            raise RunError("a config has no trained model; name a run folder")
+        folder = runs.Run(self.run).model
+        if not folder.is_dir():
+            raise RunError(f"{self.run}: no model/ yet; finish the training with desktune train {self.run} --resume")
+        check_partner(folder, self.plan.located)
+        return folder
+
+    def prompts(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """Return texts as the model reads them: template, special tokens, ids."""
+        return self.kit.encode_prompts(texts, self.plan.config.data)
+
+    def conversation_prompt(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """Return a conversation as the ids after which the model answers."""
+        return self.kit.encode_conversation(messages, self.plan.config.data)
+
+
+def prepare_config(plan: Plan, emit: Emit) -> Session:
+    """Read, split, render and encode the rows of a config; reuses what was prepared before."""
+    kit = _kit(plan)
+    root = Path(plan.config.output.dir).expanduser().parent if plan.config.output.dir else runs.RUNS
+    return Session(plan, kit, prepare(plan.config.data, kit, plan.config.training.seed, root / PREPARED_FOLDER, emit))
+
+
+def open_run(run: Path, emit: Emit, *, rows: bool = True) -> Session:
+    """Open a run folder with the base, tokenizer and rows it was trained with.
+
+    Raises:
+        RunError: the folder is not a run.
+        ModelMismatch: one of the three is another one now.
+    """
+    runs.check_run(run)
+    place = runs.Run(run)
+    known: dict[str, Any] = json.loads(place.environment.read_text(encoding="utf-8"))["identity"]
+    plan = resolve(load(place.config).config, silent)
+    kit = _kit(plan)
+    _same(run, "base weights", known["base"], plan.located.weights_hash)
+    _same(run, "tokenizer", known["tokenizer"], kit.tokenizer_hash)
+    if not rows:
+        return Session(plan, kit, None, run)
+    prepared = prepare(plan.config.data, kit, plan.config.training.seed, run.parent / PREPARED_FOLDER, silent)
+    _same(run, "rows", known["data"], prepared.fingerprint)
+    return Session(plan, kit, prepared, run)
+
+
+def write_description(session: Session, run: Path, *, fresh: bool) -> None:
+    """Write what a run was trained with; on a resume, check it instead.
+
+    Raises:
+        ModelMismatch: a resumed run has another base, tokenizer or rows.
+        RunError: a resumed run has another config where it counts.
+    """
+    place = runs.Run(run)
+    identity = {
+        "base": session.plan.located.weights_hash,
+        "tokenizer": session.kit.tokenizer_hash,
+        "data": session.prepared.fingerprint,
+    }
+    if not fresh:
+        known = json.loads(place.environment.read_text(encoding="utf-8"))["identity"]
+        for what, key in (("base weights", "base"), ("tokenizer", "tokenizer"), ("rows", "data")):
+            _same(run, what, known[key], identity[key])
+        _same_settings(run, session)
+        return
+    durable.write_json(place.ledger, session.prepared.ledger.to_json())
+    durable.write_rows(place.rejected, (json.dumps(row, ensure_ascii=False) for row in session.prepared.rejected_json()))
+    environment = {
+        "base": session.plan.located.name,
+        "task": session.plan.task,
+        "family": session.plan.located.family.name,
+        "device": str(session.plan.placement.device),
+        "identity": identity,
+        "versions": compat.versions(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+    durable.write_json(place.environment, environment)
+    durable.write_text(place.config, dump(session.plan.config))
+
+
+FREE_ON_RESUME = {  # settings that do not change what is optimised; everything else is locked
+    "tokens_per_batch",
+    "per_device_eval_batch_size",
+    "eval_accumulation_steps",
+    "save_strategy",
+    "save_steps",
+    "save_total_limit",
+    "logging_steps",
+    "early_stopping_patience",
+}
+
+
+def _same_settings(run: Path, session: Session) -> None:
+    """Refuse a resume whose config would train something else, naming each key with its old and new value."""
+    before, now = load(runs.Run(run).config).config, session.plan.config
+    changed = []
+    for section in ("model", "data", "adapter", "training"):
+        old, new = getattr(before, section).model_dump(), getattr(now, section).model_dump()
+        changed += [
+            f"{section}.{key}: {old[key]!r} → {new[key]!r}" for key in old if old[key] != new[key] and key not in FREE_ON_RESUME
+        ]
+    if changed:
+        raise RunError(
+            f"{run}: cannot go on with another config: {'; '.join(changed)}; take the old values, or start a new run without --resume"
+        )
+
+
+def _same(run: Path, what: str, known: str, found: str) -> None:
+    if known != found:
+        raise ModelMismatch(
+            f"{run}: the {what} are not those it was trained with ({known[:12]} then, {found[:12]} now); "
+            "put the old ones back, or train anew"
+        )
+
+
+def _kit(plan: Plan) -> Kit:
+    tokenizer = load_tokenizer(plan.located)
+    return Kit.of(tokenizer, plan.located.family, plan.task)

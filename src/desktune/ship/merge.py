@@ -1,0 +1,142 @@
+"""Base + adapter → one plain model folder, proved to answer like the two together before it gets its name.
+
+The merged folder is loaded again from disk by plain transformers, in float32, and compared on held-out rows: logits of
+the references (teacher forcing) and greedy texts. Only then is it renamed to its final place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import transformers
+
+from desktune import durable
+from desktune.batches.collate import collate, shape_of
+from desktune.config.schema import GenerationSection
+from desktune.errors import MergeMismatch, RunError
+from desktune.evaluate.heldout import evaluating
+from desktune.events import Emit, Note, Saved
+from desktune.generate.decode import decode, decoding
+from desktune.models.adapters import attach, is_adapter
+from desktune.models.load import Bundle, load_base, weights_hash
+from desktune.models.save import DESCRIPTION, check_partner, save_tokenizer
+from desktune.rows import Encoded
+
+TOLERANCE = 1e-4  # of the largest logit, float32; merging adds r products per weight in another order
+PROOF_TOKENS = 48
+"""Tokens of each greedy text that is compared."""
+
+
+@dataclass(frozen=True)
+class MergeReport:
+    """What the proof found."""
+
+    folder: Path
+    rows: int
+    largest_difference: float  # of any logit
+    largest_logit: float
+    equal_texts: int
+
+
+@dataclass(frozen=True)
+class _Answers:
+    logits: list[torch.Tensor]  # one [tokens, vocabulary] per row
+    texts: list[str]
+
+
+def merge(base: Bundle, tuned: Path, final: Path, rows: Sequence[Encoded], emit: Emit, *, replace: bool = False) -> MergeReport:
+    """Merge, prove and name a model folder.
+
+    Args:
+        base: The base in float32 on the CPU.
+        tuned: The run's ``model/``: an adapter, or all weights.
+        final: ``<name>_merged``.
+        rows: Held-out rows for the proof.
+        emit: Progress.
+        replace: Whether an existing ``final`` gives way.
+
+    Raises:
+        ModelMismatch: the adapter belongs to another base.
+        MergeMismatch: the merged folder answers differently; nothing stands under the final name.
+        RunError: ``final`` exists.
+    """
+    if final.exists() and not replace:
+        raise RunError(f"{final}: exists already; merge again with --replace, or remove it")
+    check_partner(tuned, base.located)
+    together = attach(base, tuned) if is_adapter(tuned) else _own(base, tuned)
+    wanted = _answers(together, rows)
+    with durable.staging(final, replace=replace) as staged:
+        _write(together, tuned, staged)
+        report = _prove(base, staged, final, rows, wanted)
+        durable.write_text(staged / "README.md", _card(base, tuned, report))
+        durable.write_json(staged / DESCRIPTION, _description(base, tuned, report))
+    emit(Note(f"proof on {report.rows} rows: largest difference of a logit {report.largest_difference:.2e} (of {report.largest_logit:.1f}), {report.equal_texts} of {report.rows} greedy texts equal"))
+    emit(Saved("merged model", str(final)))
+    return report
+
+
+def _own(base: Bundle, tuned: Path) -> Bundle:
+    """Load a run's full model in the precision of the base."""
+    located = dataclasses.replace(base.located, folder=tuned, weights_hash=weights_hash(tuned))
+    return load_base(located, base.tokenizer, base.task, base.placement)
+
+
+def _answers(bundle: Bundle, rows: Sequence[Encoded]) -> _Answers:
+    """Return the logits at the rows' references, row by row (no padding), and the greedy texts."""
+    shape = shape_of(bundle.family, bundle.tokenizer, bundle.located.config)
+    logits = []
+    with evaluating(bundle.model):
+        for row in rows:
+            batch = collate([row], shape, bundle.device)
+            batch.pop("labels")
+            logits.append(bundle.model(**batch, use_cache=False).logits[0].clone())
+    how = decoding(GenerationSection(num_beams=1, max_new_tokens=PROOF_TOKENS))
+    return _Answers(logits, decode(bundle, [row.input_ids[: row.prompt_length] for row in rows], how))
+
+
+def _write(together: Bundle, tuned: Path, staged: Path) -> None:
+    """Write the merged weights and all that belongs to them."""
+    model = together.model.merge_and_unload(safe_merge=True) if is_adapter(tuned) else together.model
+    model.config.dtype = "float32"
+    model.save_pretrained(staged)
+    save_tokenizer(together.tokenizer, together.located, staged)
+
+
+def _prove(base: Bundle, staged: Path, final: Path, rows: Sequence[Encoded], wanted: _Answers) -> MergeReport:
+    """Load the folder again by plain transformers and compare."""
+    auto_class = {"AutoModelForSeq2SeqLM": transformers.AutoModelForSeq2SeqLM, "AutoModelForCausalLM": transformers.AutoModelForCausalLM}
+    model = auto_class[base.family.auto_class].from_pretrained(staged, dtype=torch.float32).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(staged)
+    again = Bundle(model, tokenizer, base.located, base.task, base.placement)
+    found = _answers(again, rows)
+    difference = max(float((one - other).abs().max()) for one, other in zip(found.logits, wanted.logits, strict=True))
+    largest = max(float(one.abs().max()) for one in wanted.logits)
+    equal = sum(one == other for one, other in zip(found.texts, wanted.texts, strict=True))
+    words = sum(tokenizer(row.prompt)["input_ids"] != base.tokenizer(row.prompt)["input_ids"] for row in rows)
+    if difference > TOLERANCE * max(1.0, largest) or equal != len(rows) or words:
+        raise MergeMismatch(
+            f"{final}: the merged model does not answer like base and adapter: largest difference of a logit {difference:.2e} "
+            f"(of {largest:.1f}), {equal} of {len(rows)} greedy texts equal, {words} texts tokenized otherwise; nothing was written"
+        )
+    return MergeReport(final, len(rows), difference, largest, equal)
+
+
+def _description(base: Bundle, tuned: Path, report: MergeReport) -> dict[str, object]:
+    known = json.loads((tuned / DESCRIPTION).read_text(encoding="utf-8"))
+    proof = {name: value for name, value in asdict(report).items() if name != "folder"}
+    return {**known, "merged_from": tuned.parent.name, "proof": proof}
+
+
+def _card(base: Bundle, tuned: Path, report: MergeReport) -> str:
+    return (
+        f"# {report.folder.name}\n\n"
+        f"{base.family.name} model, merged by desktune from {base.located.name} and the adapter of {tuned.parent.name}. Float32 safetensors; "
+        f"load it with `{base.family.auto_class}.from_pretrained`.\n\n"
+        f"Proof on {report.rows} held-out rows: loaded again by plain transformers, the largest difference of a logit is "
+        f"{report.largest_difference:.2e} (largest logit {report.largest_logit:.1f}), {report.equal_texts} of {report.rows} greedy texts are equal.\n"
+    )

@@ -1,0 +1,115 @@
+"""Whole checkpoints: the trained weights, the optimizer's state and the position, without pickle.
+
+``checkpoints/step-000050/`` holds ``weights.safetensors`` (parameters that are trained, in the precision of the master),
+``optimizer.safetensors`` (by parameter name), ``state.json`` and a manifest with sizes and hashes that is written last.
+The newest folder that verifies is the one to go on from; a damaged one is named and passed over. The order of rows and
+the dropout masks are pure functions of seed and step, so no random state has to be kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.optim import Optimizer
+
+from desktune import durable
+from desktune.errors import Diverged
+from desktune.events import Emit, Saved, Warn
+from desktune.train.optim import load_optimizer_tensors, optimizer_tensors
+
+WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
+
+
+@dataclass
+class Position:
+    """Where training stands; changed by the loop only.
+
+    ``identity`` names what the weights belong to (base, data, config hashes); a resume compares it.
+    """
+
+    step: int = 0  # optimizer steps done
+    trained_tokens: int = 0
+    best_value: float | None = None
+    best_step: int | None = None
+    bad_evaluations: int = 0  # validations in a row without improvement
+    skipped_steps: int = 0  # steps whose gradient was not finite
+    stopped_early: bool = False
+    metrics: dict[str, float] = field(default_factory=dict)  # of the last validation
+
+
+def named_trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """Return the parameters that are trained, shared ones once, in the model's order."""
+    return [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+
+def folder_of(run: Path, step: int) -> Path:
+    """Return the checkpoint folder of a step."""
+    return run / "checkpoints" / f"step-{step:06d}"
+
+
+def save(run: Path, model: nn.Module, optimizer: Optimizer, position: Position, emit: Emit) -> Path:
+    """Write a checkpoint. An existing one of the same step is kept: it holds the same.
+
+    Raises:
+        Diverged: a weight is not finite; nothing is written.
+        OutOfDisk: no space is left; older checkpoints stay.
+    """
+    folder = folder_of(run, position.step)
+    if folder.exists() and not durable.verify(folder):
+        return folder
+    named = named_trained(model)
+    weights = {name: parameter.detach().cpu().contiguous() for name, parameter in named}
+    bad = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
+    if bad:
+        raise Diverged(f"step {position.step}: {len(bad)} weights are not finite, e.g. {bad[0]}; no checkpoint is made of them")
+    with durable.staging(folder, replace=True) as staged:
+        save_file(weights, staged / WEIGHTS)
+        save_file(optimizer_tensors(optimizer, named), staged / OPTIMIZER)
+        durable.write_json(staged / STATE, asdict(position))
+    emit(Saved("checkpoint", str(folder), position.step))
+    return folder
+
+
+def newest(run: Path, emit: Emit) -> Path | None:
+    """Return the newest checkpoint that verifies, or None; damaged ones are said."""
+    for folder in reversed(all_of(run)):
+        faults = durable.verify(folder)
+        if not faults:
+            return folder
+        emit(Warn(f"checkpoint {folder.name} is damaged and passed over: {faults[0]}"))
+    return None
+
+
+def all_of(run: Path) -> list[Path]:
+    """Return all checkpoint folders, oldest first."""
+    return sorted((run / "checkpoints").glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def restore(folder: Path, model: nn.Module, optimizer: Optimizer) -> Position:
+    """Put weights and optimizer back as they were; returns the position."""
+    restore_weights(folder, model)
+    load_optimizer_tensors(optimizer, named_trained(model), load_file(folder / OPTIMIZER))
+    return Position(**json.loads((folder / STATE).read_text(encoding="utf-8")))
+
+
+def restore_weights(folder: Path, model: nn.Module) -> None:
+    """Put a checkpoint's weights into the model. Raises KeyError when it is of another model."""
+    weights: Mapping[str, torch.Tensor] = load_file(folder / WEIGHTS)
+    with torch.no_grad():
+        for name, parameter in named_trained(model):
+            parameter.copy_(weights[name])
+
+
+def prune(run: Path, keep: int, best_step: int | None) -> None:
+    """Remove the oldest checkpoints beyond ``keep``, never the best one (the newest was just written whole)."""
+    folders = all_of(run)
+    best = None if best_step is None else folder_of(run, best_step)
+    for folder in folders[:-keep]:
+        if folder != best:
+            durable.remove_folder(folder)

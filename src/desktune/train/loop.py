@@ -1,0 +1,314 @@
+"""The training loop, readable top to bottom.
+
+One optimizer step: take the step's rows (a pure function of seed and step), cut them into micro-batches that fit, add
+up the loss and its gradient over trained tokens, divide once by the number of trained tokens of the whole step, check
+that the gradient is finite, clip, set the learning rate, step. Dropout is seeded by (seed, step, micro-batch), so that
+nothing random has to be saved and a resumed run is the same run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from desktune.batches.collate import collate, shape_of
+from desktune.batches.order import Order, StepSize, micro_batches
+from desktune.config.schema import EvaluationSection, TrainingSection
+from desktune.data.store import EncodedSet
+from desktune.errors import Diverged, OutOfMemory, Stopped
+from desktune.events import Decision, Emit, Evaluated, Note, Step, Warn
+from desktune.models.load import Bundle
+from desktune.objective.loss import summed_loss
+from desktune.train import checkpoint
+from desktune.train.checkpoint import Position, named_trained
+from desktune.train.memory import memory_in_use
+from desktune.train.optim import build_optimizer, count_warmup_steps, learning_rate, set_learning_rate
+from desktune.train.stop import StopRequest, listening
+from desktune.train.validate import Validation, improves
+
+MOST_SKIPPED_IN_A_ROW = 5  # steps without a finite gradient after which training has diverged
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the loop needs besides the model and the rows, all resolved."""
+
+    training: TrainingSection
+    evaluation: EvaluationSection
+    token_budget: int  # padded tokens of a micro-batch
+    autocast_dtype: torch.dtype | None  # precision of the forward pass where it differs from the weights'
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """The encoded rows of a run."""
+
+    train: EncodedSet
+    validation: Sequence | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """How training ended."""
+
+    position: Position
+    total_steps: int
+    seconds: float
+
+
+class Loop:
+    """A run's training: the model, its optimizer and where it stands."""
+
+    def __init__(self, bundle: Bundle, rows: TrainingRows, recipe: Recipe, run: Path, emit: Emit) -> None:
+        section = recipe.training
+        self.bundle, self.rows, self.recipe, self.run_folder, self.emit = bundle, rows, recipe, run, emit
+        self.model: nn.Module = bundle.model
+        self.input_lengths = rows.train.input_lengths
+        self.label_lengths = rows.train.label_lengths if bundle.family.encoder_decoder else np.zeros_like(self.input_lengths)
+        self.shape = shape_of(bundle.family, bundle.tokenizer, bundle.located.config)
+        size = StepSize(section.per_device_train_batch_size * section.gradient_accumulation_steps, section.tokens_per_step)
+        self.order = Order(self.input_lengths + self.label_lengths, section.seed, size)
+        self.total_steps = section.max_steps or self.order.steps_in(section.num_train_epochs)
+        self.warmup_steps = count_warmup_steps(section, self.total_steps)
+        self.token_budget = recipe.token_budget
+        self.optimizer = build_optimizer(named_trained(self.model), section)
+        self.scaler = torch.amp.GradScaler(bundle.device.type, enabled=recipe.autocast_dtype == torch.float16)
+        self.validation = Validation(bundle, rows.validation, recipe.evaluation, section, recipe.autocast_dtype)
+        self.position = Position()
+        self.skipped_in_a_row = 0
+        self.pace = Pace()
+
+    def resume(self, folder: Path) -> None:
+        """Go on from a checkpoint folder."""
+        self.position = checkpoint.restore(folder, self.model, self.optimizer)
+
+    def run(self) -> Result:
+        """Train to the end.
+
+        Raises:
+            Diverged: the gradient was not finite several times in a row.
+            OutOfMemory: a micro-batch of one row does not fit.
+            Stopped: a signal came; a checkpoint was written.
+        """
+        if self.recipe.training.gradient_checkpointing:
+            self.model.activation_checkpointing_enable({"use_reentrant": False})
+            self.model.enable_input_require_grads()
+        self._say_start()
+        self.pace.start(self.position.step)
+        with listening() as request:
+            while self.position.step < self.total_steps and not self.position.stopped_early:
+                self._optimizer_step()
+                self._after_step(request)
+        self._save()
+        return Result(self.position, self.total_steps, self.pace.seconds)
+
+    def _optimizer_step(self) -> None:
+        """Take one optimizer step; on lack of memory, the same rows in smaller micro-batches."""
+        _, rows = self.order.rows_of(self.position.step)
+        while True:
+            batches = micro_batches(rows, self.input_lengths, self.label_lengths, self.token_budget)
+            try:
+                loss_sum, tokens = self._gradient(batches)
+                break
+            except torch.OutOfMemoryError as error:
+                self._smaller_batches(batches, error)
+        self._apply(loss_sum, tokens)
+        self.position.step += 1
+
+    def _gradient(self, batches: list[list[int]]) -> tuple[float, int]:
+        """Leave the gradient of the step's mean loss in the parameters; return (summed loss, trained tokens)."""
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        tokens = int(sum(self.rows.train.trained_tokens[rows].sum() for rows in batches))
+        total = 0.0
+        for index, rows in enumerate(batches):
+            batch = collate([self.rows.train[row] for row in rows], self.shape, self.bundle.device)
+            self._seed(index)
+            with self._precision():
+                loss = summed_loss(self.model, batch, self.recipe.training.label_smoothing_factor)
+            self.scaler.scale(loss / tokens).backward()
+            total += loss.item()
+        return total, tokens
+
+    def _apply(self, loss_sum: float, tokens: int) -> None:
+        """Clip and step, unless the gradient is not finite: then the step is skipped and counted."""
+        section = self.recipe.training
+        rate = learning_rate(section, self.position.step, self.total_steps, self.warmup_steps)
+        set_learning_rate(self.optimizer, rate)
+        self.scaler.unscale_(self.optimizer)
+        self._keep_pad_row()
+        parameters = [parameter for _, parameter in named_trained(self.model)]
+        norm = float(nn.utils.clip_grad_norm_(parameters, section.max_grad_norm or float("inf")))
+        if np.isfinite(norm) and np.isfinite(loss_sum):
+            self.scaler.step(self.optimizer)
+            self.skipped_in_a_row = 0
+        else:
+            self._skip(loss_sum / tokens, norm)
+        self.scaler.update()
+        self.position.trained_tokens += tokens
+        self.pace.add(loss_sum, tokens, norm, rate)
+
+    def _after_step(self, request: StopRequest) -> None:
+        """Log, validate, save and stop, each when it is due."""
+        section, step = self.recipe.training, self.position.step
+        last = step == self.total_steps
+        if step % section.logging_steps == 0 or last:
+            self._log()
+        if self.validation and (last or self._due(section.eval_strategy, section.eval_steps)):
+            self._validate()
+        if self._due(section.save_strategy, section.save_steps):
+            self._save()
+        if request.signal is not None and not last:
+            self._save()
+            raise Stopped(
+                f"stopped by {request.signal.name} after step {step}: a checkpoint is written; go on with "
+                f"desktune train {self.run_folder} --resume",
+                request.signal.value,
+            )
+
+    def _validate(self) -> None:
+        """Measure, remember the best, and count towards early stopping."""
+        section, position = self.recipe.training, self.position
+        with self.pace.paused():
+            metrics = self.validation.measure(position.step, self.emit)
+        value = metrics[section.metric_for_best_model]
+        better = improves(section.metric_for_best_model, value, position.best_value)
+        position.metrics = metrics
+        if better:
+            position.best_value, position.best_step, position.bad_evaluations = value, position.step, 0
+        else:
+            position.bad_evaluations += 1
+        self.emit(Evaluated(position.step, metrics, better))
+        if section.early_stopping_patience and position.bad_evaluations >= section.early_stopping_patience:
+            position.stopped_early = True
+            self.emit(Note(f"early stopping: {position.bad_evaluations} validations without improvement; best step {position.best_step}"))
+        if better and section.load_best_model_at_end:
+            self._save()
+
+    def _save(self) -> None:
+        with self.pace.paused():
+            checkpoint.save(self.run_folder, self.model, self.optimizer, self.position, self.emit)
+            checkpoint.prune(self.run_folder, self.recipe.training.save_total_limit, self.position.best_step)
+
+    def _due(self, strategy: str, every: int) -> bool:
+        if strategy == "steps":
+            return self.position.step % every == 0
+        return strategy == "epoch" and self.order.ends_epoch(self.position.step)
+
+    def _log(self) -> None:
+        position = self.position
+        loss, norm, rate, per_second, seconds_left = self.pace.take(position.step, self.total_steps)
+        self.emit(
+            Step(
+                step=position.step,
+                total_steps=self.total_steps,
+                epoch=self.order.epoch_at(position.step),
+                loss=loss,
+                learning_rate=rate,
+                grad_norm=norm,
+                tokens_per_second=per_second,
+                memory_bytes=memory_in_use(self.bundle.device),
+                seconds_left=seconds_left,
+                last_eval_loss=position.metrics.get("eval_loss"),
+            )
+        )
+
+    def _skip(self, loss: float, norm: float) -> None:
+        self.position.skipped_steps += 1
+        self.skipped_in_a_row += 1
+        _, rows = self.order.rows_of(self.position.step)
+        origins = ", ".join(str(self.rows.train[int(row)].origin) for row in rows[:3])
+        self.emit(Warn(f"step {self.position.step + 1}: loss {loss} or gradient norm {norm} is not finite; the step is skipped (rows: {origins} …)"))
+        if self.skipped_in_a_row >= MOST_SKIPPED_IN_A_ROW:
+            newest = checkpoint.newest(self.run_folder, self.emit)
+            raise Diverged(
+                f"step {self.position.step + 1}: {self.skipped_in_a_row} steps in a row without a finite gradient (rows {origins} …); "
+                f"last good checkpoint: {newest.name if newest else 'none'}; lower training.learning_rate, or train in float32"
+            )
+
+    def _smaller_batches(self, batches: list[list[int]], error: torch.OutOfMemoryError) -> None:
+        if all(len(rows) == 1 for rows in batches):
+            raise OutOfMemory(
+                "one row alone does not fit into memory; lower data.max_source_length / max_target_length / max_length, "
+                "set training.gradient_checkpointing=true, or take a smaller model"
+            ) from error
+        widest = max(len(rows) * int(max(self.input_lengths[rows]) + max(self.label_lengths[rows])) for rows in batches)
+        self.token_budget = min(self.token_budget, widest) // 2
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.bundle.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.emit(Warn(f"out of memory: micro-batches of {self.token_budget} tokens from here on; the rows of a step stay the same"))
+
+    def _keep_pad_row(self) -> None:
+        """Keep the embedding that starts Marian's decoder at zero, which CTranslate2 takes for granted."""
+        if not self.bundle.family.pad_row_stays_zero:
+            return
+        for _, parameter in named_trained(self.model):
+            if parameter.grad is not None and parameter.ndim == 2 and parameter.shape[0] == self.bundle.located.config["vocab_size"]:
+                parameter.grad[self.shape.pad_id] = 0.0
+
+    def _seed(self, micro_batch: int) -> None:
+        seed = np.random.SeedSequence([self.recipe.training.seed, self.position.step, micro_batch]).generate_state(1)[0]
+        torch.manual_seed(int(seed))
+
+    def _precision(self) -> contextlib.AbstractContextManager:
+        dtype = self.recipe.autocast_dtype
+        return contextlib.nullcontext() if dtype is None else torch.autocast(self.bundle.device.type, dtype=dtype)
+
+    def _say_start(self) -> None:
+        rows = len(self.rows.train)
+        self.emit(Decision("steps", f"{self.total_steps:,}", f"{rows:,} rows, warm-up {self.warmup_steps}, micro-batches of up to {self.token_budget:,} tokens"))
+        if self.position.step:
+            self.emit(Note(f"going on after step {self.position.step:,}"))
+
+
+class Pace:
+    """Sums since the last line of the log, and the clock (validation and saving do not count)."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._since = 0.0
+        self._first_step = 0
+        self._loss = self._norm = self._rate = 0.0
+        self._tokens = self._steps = 0
+        self._seconds_at_log = 0.0
+
+    def start(self, step: int) -> None:
+        """Start the clock; ``step`` steps were done before."""
+        self._first_step, self._since = step, time.monotonic()
+
+    def add(self, loss_sum: float, tokens: int, norm: float, rate: float) -> None:
+        """Count one optimizer step."""
+        self._loss += loss_sum
+        self._tokens += tokens
+        self._norm, self._rate, self._steps = norm, rate, self._steps + 1
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the clock for the block."""
+        self._tick()
+        try:
+            yield
+        finally:
+            self._since = time.monotonic()
+
+    def take(self, step: int, total_steps: int) -> tuple[float, float, float, float, float]:
+        """Return (mean loss, gradient norm, learning rate, trained tokens/s, seconds left) and start new sums."""
+        self._tick()
+        spent = max(self.seconds - self._seconds_at_log, 1e-9)
+        left = self.seconds / max(1, step - self._first_step) * (total_steps - step)
+        taken = (self._loss / max(1, self._tokens), self._norm, self._rate, self._tokens / spent, left)
+        self._loss, self._tokens, self._seconds_at_log = 0.0, 0, self.seconds
+        return taken
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self.seconds += now - self._since
+        self._since = now

@@ -1,0 +1,39 @@
+"""Signals: finish the step, write a checkpoint, leave with the signal's exit code. A second one leaves at once."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class StopRequest:
+    """Holds the signal that asked to stop, once one came."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        """Remember the signal; restore the default so that the next one leaves at once."""
+        self.signal = signal.Signals(number)
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[StopRequest]:
+    """Yield a StopRequest that signals fill while the block runs (only in the main thread; else it stays empty)."""
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    numbers = [signal.Signals[name] for name in _SIGNALS if name in signal.Signals.__members__]
+    before = {number: signal.signal(number, request.receive) for number in numbers}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,105 @@
+"""The shape of the house, measured: files, functions, guessing, writing, imports."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+WRITERS_OUTSIDE_DURABLE = {
+    "cli/use.py": "answers go to the file that the person named",
+}
+
+
+def functions() -> Iterator[tuple[str, Function]]:
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", node
+
+
+def body_lines(node: Function) -> int:
+    return (node.end_lineno or 0) - node.body[0].lineno + 1
+
+
+def percentile(values: list[int], share: float) -> int:
+    return sorted(values)[int(share * (len(values) - 1))]
+
+
+def test_the_measures_see_the_code() -> None:
+    assert len(SOURCES) > 40
+    assert len(list(functions())) > 250
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_stop_at_500_lines(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
+    assert path.name not in ("utils.py", "helpers.py", "common_utils.py")
+
+
+def test_functions_stop_at_60_lines() -> None:
+    assert [(name, body_lines(node)) for name, node in functions() if body_lines(node) > 60] == []
+    assert percentile([body_lines(node) for _, node in functions()], 0.9) <= 40
+
+
+def test_parameters_are_few() -> None:
+    """Command functions of the CLI are exempt: their parameters are options."""
+    counts = {
+        name: len([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]) - (bool(node.args.args) and node.args.args[0].arg in ("self", "cls"))
+        for name, node in functions()
+        if "/cli/" not in name
+    }
+    assert {name: count for name, count in counts.items() if count > 6} == {}
+    assert percentile(list(counts.values()), 0.9) <= 5
+
+
+def test_no_guessing() -> None:
+    """At most two probes per thousand lines; no assert for people's input; no bare except below the CLI."""
+    lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES)
+    probes, asserts, broad = [], [], []
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            where = f"{path.relative_to(ROOT)}:{node.lineno}" if isinstance(node, ast.expr | ast.stmt | ast.ExceptHandler) else ""
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr"):
+                probes.append(where)
+            elif isinstance(node, ast.Assert):
+                asserts.append(where)
+            elif isinstance(node, ast.ExceptHandler) and isinstance(node.type, ast.Name) and node.type.id == "Exception":
+                broad.append(where)
+    assert len(probes) <= 2 * lines / 1000, probes
+    assert asserts == []
+    assert [where for where in broad if "/cli/" not in where and "durable.py" not in where] == []
+
+
+def test_only_durable_writes() -> None:
+    """Every write of ours goes through durable.py; libraries write into folders that it stages."""
+    found = []
+    for path in SOURCES:
+        name = path.relative_to(ROOT / "src/desktune").as_posix()
+        if name == "durable.py" or name in WRITERS_OUTSIDE_DURABLE:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+            writes = called == "open" and any(set(text) & set("wax") and len(text) <= 3 for text in texts)
+            owner = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+            if writes or (called in ("write_text", "write_bytes", "rmtree", "rename", "unlink") and owner != "durable"):
+                found.append(f"{name}:{node.lineno} {called}")
+    assert found == []
+
+
+@pytest.mark.parametrize("module", ["desktune", "desktune.cli.main", "desktune.config.load", "desktune.runs", "desktune.starters"])
+def test_no_torch_at_import(module: str) -> None:
+    code = f"import sys, {module}; print(sorted({{'torch', 'transformers', 'peft', 'pyarrow', 'datasets'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
