@@ -1,99 +1,125 @@
 """Build desktune's embedded default: tiny pretrained models and sample data, from text this script generates.
 
-One starter a process, one thread each::
+One starter a process, one thread each, about three quarters of an hour; the same seed and steps give the same text and,
+on one machine and one thread, the same weights::
 
-    python scripts/build_starters.py --only marian-en-fr --minutes 20 --threads 1 --seed 7
-    python scripts/build_starters.py --data
-    python scripts/build_starters.py --only t5 --trial
+    python scripts/build_starters.py --only marian-en-fr     # train, measure, try LoRA, write the card
+    python scripts/build_starters.py --data                  # the sample data only
+    python scripts/build_starters.py --only t5 --trial       # only LoRA again, on what is built
+    python scripts/build_starters.py --only t5 --judge 400000  # only measure again; the training had 400000 rows
 
-``--minutes`` ends by the clock; ``--steps`` (written into figures.json) repeats a build. Progress is saved every few
-minutes, so a stop keeps something.
+Progress is saved every 2500 steps, so that a stop keeps something.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import torch
-from starters import card, measure, sample_data, trial
-from starters.pretrain import Budget, pretrain
-from starters.recipes import RECIPES, Recipe
+
+from starters import card, measure, samples, trial
+from starters.llama import LlamaStarter
+from starters.marian import MarianStarter
+from starters.pretrain import Training, pretrain
+from starters.starter import Starter, chunks, replay, unseen
+from starters.t5 import T5Starter
 
 OUT = Path(__file__).parents[1] / "src" / "desktune" / "starters"
-QUICK, FULL = 150, 1000
+STARTERS: dict[str, Starter] = {
+    "marian-en-fr": MarianStarter("en", "fr"),
+    "marian-fr-en": MarianStarter("fr", "en"),
+    "t5": T5Starter(),
+    "llama": LlamaStarter(),
+}
+QUICK_ROWS, JUDGED_ROWS = 200, 1000
 
 
 def main() -> None:
     """Read the arguments and build."""
+    given = _arguments()
+    torch.set_num_threads(given.threads)
+    counts = samples.write(given.out / "data", given.seed)
+    print("sample rows:", counts)
+    if given.data:
+        return
+    for name in [given.only] if given.only else list(STARTERS):
+        starter, folder = STARTERS[name], given.out / name
+        if given.judge:
+            seen = replay(starter, given.seed, given.judge)
+            facts = {"steps": given.steps or starter.steps, "minutes": given.minutes, "seed": given.seed}
+            print(card.add_figures(folder, facts | judge(starter, folder, seen, given.seed)))
+        elif not given.trial:
+            seen = build(starter, folder, given.steps or starter.steps, given.seed)
+        else:
+            seen = set()
+        general = unseen(starter, given.seed, seen, JUDGED_ROWS)
+        tried = trial.run(name, starter, folder, given.out / "data", trial.TRIALS[name], general, given.seed)
+        print(name, tried)
+        card.add_figures(folder, {"trial": tried})
+        card.write(name, starter, folder)
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=sorted(RECIPES), help="which starter; all when left out")
-    parser.add_argument("--minutes", type=float, default=30.0, help="training time of each starter")
-    parser.add_argument("--steps", type=int, help="train exactly so many steps instead")
+    parser.add_argument("--only", choices=list(STARTERS), help="which starter; all when left out")
+    parser.add_argument("--steps", type=int, help="optimizer steps; the starter's own number when left out")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--data", action="store_true", help="write the sample data only")
-    parser.add_argument("--trial", action="store_true", help="only try LoRA on a built starter and add its figures")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    if given.data:
-        sample_data.write(given.out / "data", given.seed)
-        return
-    for name in [given.only] if given.only else sorted(RECIPES):
-        if not given.trial:
-            build(name, given.out / name, Budget(given.minutes, given.steps), given.seed)
-        if name in trial.TRIALS:
-            card.add_figures(given.out / name, {"trial": trial.run(name, RECIPES[name], given.out, given.seed)})
-        card.write(name, RECIPES[name], given.out / name)
+    parser.add_argument("--trial", action="store_true", help="only try LoRA on a built starter")
+    parser.add_argument(
+        "--judge", type=int, metavar="ROWS", help="only measure a built starter that had so many different rows"
+    )
+    parser.add_argument("--minutes", type=float, default=0.0, help="with --judge: how long its training took")
+    return parser.parse_args()
 
 
-def build(name: str, folder: Path, budget: Budget, seed: int) -> None:
-    """Train one starter, save it as bfloat16 and write what it can do on unseen text."""
-    recipe = RECIPES[name]
-    folder.mkdir(parents=True, exist_ok=True)
-    recipe.tokenizer(folder, seed)
+def build(starter: Starter, folder: Path, steps: int, seed: int) -> set[str]:
+    """Train a starter, save it as bfloat16 with its figures; return the questions it has seen."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
     torch.manual_seed(seed)
-    model = recipe.model(tokenizer)
-    unseen = recipe.unseen(seed, FULL)
+    folder.mkdir(parents=True, exist_ok=True)
+    starter.build_tokenizer(folder, seed)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model: Any = starter.build_model(tokenizer)
+    seen: set[str] = set()
 
-    def report(step: int, rows: int, loss: float, minutes: float) -> bool:
-        found = measure.answers(model, tokenizer, [recipe.ask(row) for row in unseen[:QUICK]], recipe.causal)
-        exact = measure.scores(found, [row[1] for row in unseen[:QUICK]])["exact"]
-        print(f"{name} {minutes:5.1f} min step {step} rows {rows} loss {loss:.4f} exact {exact}", flush=True)
-        for row, answer in zip(unseen[:QUICK], found, strict=True):
+    def report(step: int, minutes: float) -> None:
+        rows = unseen(starter, seed, seen, QUICK_ROWS)
+        found = measure.answers(model, tokenizer, [row[0] for row in rows], starter.causal)
+        print(f"step {step}, {minutes:.1f} minutes:", measure.scores(found, [row[1] for row in rows]), flush=True)
+        for row, answer in zip(rows[:60], found, strict=False):
             if answer != row[1]:
-                print(f"    wrong: {row[0]!r} -> {answer!r}, not {row[1]!r}", flush=True)
-                break
-        save(model, folder)
-        return False
+                print("   ", *row, answer, sep=" | ", flush=True)
+        model.save_pretrained(folder)
 
-    counts = pretrain(model, recipe.stream(tokenizer, folder, seed), recipe.kind(tokenizer), budget, report)
-    save(model, folder)
-    figures = {"seed": seed, "params": sum(p.numel() for p in model.parameters()), "training": counts}
-    card.add_figures(folder, figures | {"unseen": judge(recipe, folder, seed)})
-
-
-def judge(recipe: Recipe, folder: Path, seed: int) -> dict[str, float]:
-    """Return the scores of the saved folder on unseen rows."""
-    model, tokenizer = measure.load(folder, recipe.causal)
-    unseen = recipe.unseen(seed, FULL)
-    found = measure.answers(model, tokenizer, [recipe.ask(row) for row in unseen], recipe.causal)
-    return {"rows": len(unseen)} | measure.scores(found, [row[1] for row in unseen])
-
-
-def save(model: torch.nn.Module, folder: Path) -> None:
-    """Save a bfloat16 copy of the model as safetensors; the model in training stays as it is."""
-    kept = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+    rows = chunks(starter, tokenizer, seed, seen)
+    minutes = pretrain(
+        model, rows, lambda batch: starter.collate(tokenizer, batch), Training(steps, starter.rate), report
+    )
     model.to(torch.bfloat16).save_pretrained(folder)
-    model.to(torch.float32).load_state_dict(kept)
+    facts = {"steps": steps, "minutes": round(minutes, 1), "seed": seed}
+    print(card.add_figures(folder, facts | judge(starter, folder, seen, seed)))
+    return seen
+
+
+def judge(starter: Starter, folder: Path, seen: set[str], seed: int) -> dict[str, Any]:
+    """Return what the saved folder can do on unseen rows, its size, and how many rows it was trained on."""
+    model, tokenizer = measure.load(folder, starter.causal)
+    rows = unseen(starter, seed, seen, JUDGED_ROWS)
+    found = measure.answers(model, tokenizer, [row[0] for row in rows], starter.causal)
+    return {
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "distinct_rows": len(seen),
+        "unseen": {"rows": len(rows)} | measure.scores(found, [row[1] for row in rows]),
+    }
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ _PIECES, _TOKENIZER_TALKS = 1400, 25_000
 _ROLES = ["<|system|>", "<|user|>", "<|assistant|>"]
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
-    "{% if message['role'] == 'assistant' %}<|assistant|>{% generation %} {{ message['content'] }}<|end|>{% endgeneration %}"
+    "{% if message['role'] == 'assistant' %}"
+    "<|assistant|>{% generation %} {{ message['content'] }}<|end|>{% endgeneration %}"
     "{% else %}<|{{ message['role'] }}|> {{ message['content'] }}<|end|>{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
@@ -80,7 +81,10 @@ class LlamaStarter:
         )  # fmt: skip
         model = LlamaForCausalLM(config)
         model.generation_config.update(
-            max_new_tokens=128, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, do_sample=False
+            max_new_tokens=128,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            do_sample=False,
         )
         return model
 
@@ -108,4 +112,6 @@ class LlamaStarter:
         return text[0][1]
 
     def finite(self, text: Turns) -> bool:
-        return text[0][0].startswith(("What is", "Tell me what", "How much is", "Please work out", "Say it in the plural"))
+        return text[0][0].startswith(
+            ("What is", "Tell me what", "How much is", "Please work out", "Say it in the plural")
+        )

@@ -8,10 +8,7 @@ from pathlib import Path
 
 from sentencepiece import SentencePieceTrainer
 
-ALPHABET = (
-    "".join(chr(code) for code in range(33, 127))
-    + "àâäæçéèêëîïôöœùûüÿÀÂÄÆÇÉÈÊËÎÏÔÖŒÙÛÜŸñÑáíóúß’‘“”«»–—…°²³±×€%"
-)
+ALPHABET = "".join(chr(code) for code in range(33, 127)) + "àâäæçéèêëîïôöœùûüÿÀÂÄÆÇÉÈÊËÎÏÔÖŒÙÛÜŸñÑáíóúß’‘“”«»–—…°²³±×€%"
 
 
 def train_pieces(lines: Iterable[str], path: Path, size: int, **options: object) -> None:

@@ -25,10 +25,16 @@ class Training:
 
 
 def pretrain(
-    model: torch.nn.Module, rows: Iterator[list[Row]], collate: Callable[[Sequence[Row]], dict], training: Training, report: Callable[[int, float], None]
+    model: torch.nn.Module,
+    rows: Iterator[list[Row]],
+    collate: Callable[[Sequence[Row]], dict],
+    training: Training,
+    report: Callable[[int, float], None],
 ) -> float:
     """Train for ``training.steps``; ``rows`` yields chunks of encoded rows without end. Returns minutes."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=training.rate, betas=(0.9, 0.98), weight_decay=training.weight_decay)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=training.rate, betas=(0.9, 0.98), weight_decay=training.weight_decay
+    )
     batches = _batches(rows, training.batch_tokens)
     started, running = time.monotonic(), 0.0
     model.train()
@@ -47,7 +53,9 @@ def pretrain(
         optimizer.step()
         running += loss.item()
         if (step + 1) % 250 == 0:
-            print(f"step {step + 1} loss {running / 250:.4f} minutes {(time.monotonic() - started) / 60:.1f}", flush=True)
+            print(
+                f"step {step + 1} loss {running / 250:.4f} minutes {(time.monotonic() - started) / 60:.1f}", flush=True
+            )
             running = 0.0
         if (step + 1) % 2500 == 0 and step + 1 < training.steps:
             model.eval()

@@ -33,36 +33,68 @@ class Term(NamedTuple):
 _FEMININE = {"abondance", "acidité", "huîtres", "moules", "baleines", "tortues", "anguilles", "larves", "anse"}
 
 SPECIES = [
-    Term("the cod", "la morue"), Term("the herring", "le hareng"), Term("the salmon", "le saumon"),
-    Term("the halibut", "le flétan"), Term("the haddock", "le aiglefin"), Term("the squid", "le calmar"),
-]  # fmt: skip
+    Term("the cod", "la morue"),
+    Term("the herring", "le hareng"),
+    Term("the salmon", "le saumon"),
+    Term("the halibut", "le flétan"),
+    Term("the haddock", "le aiglefin"),
+    Term("the squid", "le calmar"),
+]
 ANIMALS = [
-    Term("the seals", "les phoques"), Term("the whales", "les baleines"), Term("the seabirds", "les oiseaux de mer"),
-    Term("the crabs", "les crabes"), Term("the lobsters", "les homards"), Term("the oysters", "les huîtres"),
-    Term("the mussels", "les moules"), Term("the sea urchins", "les oursins"), Term("the eels", "les anguilles"),
-]  # fmt: skip
+    Term("the seals", "les phoques"),
+    Term("the whales", "les baleines"),
+    Term("the seabirds", "les oiseaux de mer"),
+    Term("the crabs", "les crabes"),
+    Term("the lobsters", "les homards"),
+    Term("the oysters", "les huîtres"),
+    Term("the mussels", "les moules"),
+    Term("the sea urchins", "les oursins"),
+    Term("the eels", "les anguilles"),
+]
 SHELLFISH = [ANIMALS[i] for i in (3, 4, 5, 6, 7)]
 PREDATORS = [ANIMALS[i] for i in (0, 1, 2)]
 STOCK_QUANTITIES = [
-    Term("the biomass", "la biomasse"), Term("the abundance", "la abondance"), Term("the growth", "la croissance"),
-    Term("the mortality", "la mortalité"), Term("the recruitment", "le recrutement"),
-]  # fmt: skip
+    Term("the biomass", "la biomasse"),
+    Term("the abundance", "la abondance"),
+    Term("the growth", "la croissance"),
+    Term("the mortality", "la mortalité"),
+    Term("the recruitment", "le recrutement"),
+]
 WATER_QUANTITIES = [
-    Term("the salinity", "la salinité"), Term("the acidity", "la acidité"), Term("the turbidity", "la turbidité"),
+    Term("the salinity", "la salinité"),
+    Term("the acidity", "la acidité"),
+    Term("the turbidity", "la turbidité"),
     Term("the temperature", "la température"),
-]  # fmt: skip
+]
 PLACES = [
-    Term("the bay", "la baie"), Term("the gulf", "le golfe"), Term("the estuary", "le estuaire"),
-    Term("the strait", "le détroit"), Term("the channel", "le chenal"), Term("the fjord", "le fjord"),
-    Term("the lagoon", "la lagune"), Term("the inlet", "la anse"),
-]  # fmt: skip
+    Term("the bay", "la baie"),
+    Term("the gulf", "le golfe"),
+    Term("the estuary", "le estuaire"),
+    Term("the strait", "le détroit"),
+    Term("the channel", "le chenal"),
+    Term("the fjord", "le fjord"),
+    Term("the lagoon", "la lagune"),
+    Term("the inlet", "la anse"),
+]
 PEOPLE = [
-    Term("the biologist", "le biologiste"), Term("the diver", "le plongeur"), Term("the observer", "le observateur"),
+    Term("the biologist", "le biologiste"),
+    Term("the diver", "le plongeur"),
+    Term("the observer", "le observateur"),
     Term("the crew", "le équipage"),
-]  # fmt: skip
+]
 GEAR = [("net", "filet"), ("trawl", "chalut"), ("trap", "casier")]
-SEASONS = [("in spring", "au printemps"), ("in summer", "en été"), ("in autumn", "en automne"), ("in winter", "en hiver")]
-STATES = [("low", "faible", "faible"), ("high", "élevé", "élevée"), ("stable", "stable", "stable"), ("unknown", "inconnu", "inconnue")]
+SEASONS = [
+    ("in spring", "au printemps"),
+    ("in summer", "en été"),
+    ("in autumn", "en automne"),
+    ("in winter", "en hiver"),
+]
+STATES = [
+    ("low", "faible", "faible"),
+    ("high", "élevé", "élevée"),
+    ("stable", "stable", "stable"),
+    ("unknown", "inconnu", "inconnue"),
+]
 CHANGES = [("increased", "a augmenté"), ("decreased", "a diminué"), ("doubled", "a doublé")]
 COUNTS = [("three", "trois"), ("five", "cinq"), ("eight", "huit"), ("twelve", "douze"), ("twenty", "vingt")]
 
@@ -95,10 +127,13 @@ def _measured(rng: random.Random) -> tuple[str, str]:
 
 def _assessment(rng: random.Random) -> tuple[str, str]:
     what, whose, state = rng.choice(STOCK_QUANTITIES), rng.choice(SPECIES), rng.choice(STATES)
-    opener = rng.choice([
-        ("the stock assessment shows", "la évaluation du stock montre"), ("the trawl survey shows", "le relevé au chalut montre"),
-        ("the model shows", "le modèle montre"),
-    ])  # fmt: skip
+    opener = rng.choice(
+        [
+            ("the stock assessment shows", "la évaluation du stock montre"),
+            ("the trawl survey shows", "le relevé au chalut montre"),
+            ("the model shows", "le modèle montre"),
+        ]
+    )
     return (
         f"{opener[0]} that {what.en} of {whose.en} is {state[0]}",
         f"{opener[1]} que {what.fr} de {whose.fr} est {state[1 + what.fem]}",
@@ -108,11 +143,16 @@ def _assessment(rng: random.Random) -> tuple[str, str]:
 def _otolith(rng: random.Random) -> tuple[str, str]:
     whose, age = rng.choice(SPECIES[:5]), rng.randint(2, 9)
     who = rng.choice(PEOPLE[:3])
-    return rng.choice([
-        (f"the otolith of {whose.en} shows an age of {age} years", f"le otolithe de {whose.fr} montre un âge de {age} ans"),
-        (f"{who.en} studies the otoliths of {whose.en}", f"{who.fr} étudie les otolithes de {whose.fr}"),
-        (f"the age of {whose.en} was read on an otolith", f"le âge de {whose.fr} a été lu sur un otolithe"),
-    ])  # fmt: skip
+    return rng.choice(
+        [
+            (
+                f"the otolith of {whose.en} shows an age of {age} years",
+                f"le otolithe de {whose.fr} montre un âge de {age} ans",
+            ),
+            (f"{who.en} studies the otoliths of {whose.en}", f"{who.fr} étudie les otolithes de {whose.fr}"),
+            (f"the age of {whose.en} was read on an otolith", f"le âge de {whose.fr} a été lu sur un otolithe"),
+        ]
+    )
 
 
 def _feeding(rng: random.Random) -> tuple[str, str]:
@@ -144,20 +184,27 @@ def _catching(rng: random.Random) -> tuple[str, str]:
 def _sediment(rng: random.Random) -> tuple[str, str]:
     where = rng.choice(PLACES)
     what = rng.choice([Term("the kelp", "le varech"), Term("the seabed", "le fond marin"), *SHELLFISH[2:4]])
-    return rng.choice([
-        (f"the sediment covers {what.en} in {where.en}", f"le sédiment couvre {what.fr} dans {where.fr}"),
-        (f"the current carries the sediment towards {where.en}", f"le courant transporte le sédiment vers {where.fr}"),
-        (f"a sediment sample was taken in {where.en}", f"un échantillon de sédiment a été prélevé dans {where.fr}"),
-    ])  # fmt: skip
+    return rng.choice(
+        [
+            (f"the sediment covers {what.en} in {where.en}", f"le sédiment couvre {what.fr} dans {where.fr}"),
+            (
+                f"the current carries the sediment towards {where.en}",
+                f"le courant transporte le sédiment vers {where.fr}",
+            ),
+            (f"a sediment sample was taken in {where.en}", f"un échantillon de sédiment a été prélevé dans {where.fr}"),
+        ]
+    )
 
 
 def _threat(rng: random.Random) -> tuple[str, str]:
     where = rng.choice(PLACES)
-    cause = rng.choice([
-        ("ocean acidification threatens", "la acidification de le océan menace", SHELLFISH),
-        ("pollution threatens", "la pollution menace", [*SHELLFISH, *SPECIES[:3]]),
-        ("bycatch threatens", "les prises accessoires menacent", [*PREDATORS, ANIMALS[8]]),
-    ])  # fmt: skip
+    cause = rng.choice(
+        [
+            ("ocean acidification threatens", "la acidification de le océan menace", SHELLFISH),
+            ("pollution threatens", "la pollution menace", [*SHELLFISH, *SPECIES[:3]]),
+            ("bycatch threatens", "les prises accessoires menacent", [*PREDATORS, ANIMALS[8]]),
+        ]
+    )
     what = rng.choice(cause[2])
     return f"{cause[0]} {what.en} of {where.en}", f"{cause[1]} {what.fr} de {where.fr}"
 
@@ -192,10 +239,15 @@ def _quota(rng: random.Random) -> tuple[str, str]:
 def _larvae(rng: random.Random) -> tuple[str, str]:
     where, whose = rng.choice(PLACES), rng.choice([*SHELLFISH, *SPECIES[:3]])
     carrier = rng.choice([("the tide", "la marée"), ("the current", "le courant")])
-    return rng.choice([
-        (f"{carrier[0]} carries the larvae towards {where.en}", f"{carrier[1]} transporte les larves vers {where.fr}"),
-        (f"the larvae of {whose.en} live in {where.en}", f"les larves de {whose.fr} vivent dans {where.fr}"),
-    ])  # fmt: skip
+    return rng.choice(
+        [
+            (
+                f"{carrier[0]} carries the larvae towards {where.en}",
+                f"{carrier[1]} transporte les larves vers {where.fr}",
+            ),
+            (f"the larvae of {whose.en} live in {where.en}", f"les larves de {whose.fr} vivent dans {where.fr}"),
+        ]
+    )
 
 
 def _seen(rng: random.Random) -> tuple[str, str]:
@@ -209,12 +261,18 @@ def _seen(rng: random.Random) -> tuple[str, str]:
 
 def _level(rng: random.Random) -> tuple[str, str]:
     where, whole, part = rng.choice(PLACES), rng.randint(4, 19), rng.randint(1, 9)
-    return rng.choice([
-        (f"the temperature of the water in {where.en} is {whole}.{part} degrees",
-         f"la température de la eau dans {where.fr} est de {whole},{part} degrés"),
-        (f"the salinity of the water in {where.en} is {whole + 12} grams per litre",
-         f"la salinité de la eau dans {where.fr} est de {whole + 12} grammes par litre"),
-    ])  # fmt: skip
+    return rng.choice(
+        [
+            (
+                f"the temperature of the water in {where.en} is {whole}.{part} degrees",
+                f"la température de la eau dans {where.fr} est de {whole},{part} degrés",
+            ),
+            (
+                f"the salinity of the water in {where.en} is {whole + 12} grams per litre",
+                f"la salinité de la eau dans {where.fr} est de {whole + 12} grammes par litre",
+            ),
+        ]
+    )
 
 
 def _plankton(rng: random.Random) -> tuple[str, str]:
@@ -225,7 +283,11 @@ def _plankton(rng: random.Random) -> tuple[str, str]:
 
 
 def _spawning(rng: random.Random) -> tuple[str, str]:
-    what, where, when = rng.choice([s for s in SPECIES if s.en != "the salmon"]), rng.choice(PLACES), rng.choice(SEASONS)
+    what, where, when = (
+        rng.choice([s for s in SPECIES if s.en != "the salmon"]),
+        rng.choice(PLACES),
+        rng.choice(SEASONS),
+    )
     return f"{what.en} spawns in {where.en} {when[0]}", f"{what.fr} fraie dans {where.fr} {when[1]}"
 
 
@@ -238,30 +300,63 @@ def _buoy(rng: random.Random) -> tuple[str, str]:
 
 
 PATTERNS: list[tuple[Callable[[random.Random], tuple[str, str]], int]] = [
-    (_trend, 34), (_measured, 24), (_assessment, 28), (_otolith, 20), (_feeding, 20), (_survey, 10), (_catching, 24),
-    (_sediment, 20), (_threat, 22), (_migration, 20), (_more, 20), (_quota, 14), (_larvae, 18), (_seen, 22), (_level, 12),
-    (_plankton, 14), (_spawning, 16), (_buoy, 12),
-]  # fmt: skip
+    (_trend, 34),
+    (_measured, 24),
+    (_assessment, 28),
+    (_otolith, 20),
+    (_feeding, 20),
+    (_survey, 10),
+    (_catching, 24),
+    (_sediment, 20),
+    (_threat, 22),
+    (_migration, 20),
+    (_more, 20),
+    (_quota, 14),
+    (_larvae, 18),
+    (_seen, 22),
+    (_level, 12),
+    (_plankton, 14),
+    (_spawning, 16),
+    (_buoy, 12),
+]
 
 WRITTEN = [
-    ("The stock assessment uses the trawl survey and the catch of the fishers.",
-     "L'évaluation du stock utilise le relevé au chalut et la capture des pêcheurs."),
-    ("Kelp protects the larvae of the lobsters against the current.",
-     "Le varech protège les larves des homards contre le courant."),
-    ("The biologist compares the otoliths of the cod and of the haddock.",
-     "Le biologiste compare les otolithes de la morue et de l'aiglefin."),
+    (
+        "The stock assessment uses the trawl survey and the catch of the fishers.",
+        "L'évaluation du stock utilise le relevé au chalut et la capture des pêcheurs.",
+    ),
+    (
+        "Kelp protects the larvae of the lobsters against the current.",
+        "Le varech protège les larves des homards contre le courant.",
+    ),
+    (
+        "The biologist compares the otoliths of the cod and of the haddock.",
+        "Le biologiste compare les otolithes de la morue et de l'aiglefin.",
+    ),
     ("Without plankton, the herring disappears from the gulf.", "Sans plancton, le hareng disparaît du golfe."),
-    ("Seals and seabirds eat the herring of the strait.", "Les phoques et les oiseaux de mer mangent le hareng du détroit."),
-    ("The acidity of the water changes the growth of the oysters.", "L'acidité de l'eau change la croissance des huîtres."),
+    (
+        "Seals and seabirds eat the herring of the strait.",
+        "Les phoques et les oiseaux de mer mangent le hareng du détroit.",
+    ),
+    (
+        "The acidity of the water changes the growth of the oysters.",
+        "L'acidité de l'eau change la croissance des huîtres.",
+    ),
     ("The crew lost a trap near the channel.", "L'équipage a perdu un casier près du chenal."),
-    ("The diver took a sediment sample under the kelp.", "Le plongeur a prélevé un échantillon de sédiment sous le varech."),
+    (
+        "The diver took a sediment sample under the kelp.",
+        "Le plongeur a prélevé un échantillon de sédiment sous le varech.",
+    ),
     ("The tide is strong in the inlet.", "La marée est forte dans l'anse."),
     ("The quota protects the biomass of the cod.", "Le quota protège la biomasse de la morue."),
     ("The whales follow the krill towards the fjord.", "Les baleines suivent le krill vers le fjord."),
     ("The salinity of the estuary changes with the tide.", "La salinité de l'estuaire change avec la marée."),
     ("The turbidity of the lagoon is high after the tide.", "La turbidité de la lagune est élevée après la marée."),
     ("The observer counts the seabirds near the channel.", "L'observateur compte les oiseaux de mer près du chenal."),
-    ("The model uses the mortality and the growth of the salmon.", "Le modèle utilise la mortalité et la croissance du saumon."),
+    (
+        "The model uses the mortality and the growth of the salmon.",
+        "Le modèle utilise la mortalité et la croissance du saumon.",
+    ),
     ("Bycatch increases the mortality of the seals.", "Les prises accessoires augmentent la mortalité des phoques."),
     ("The fishers do not catch the halibut in winter.", "Les pêcheurs ne capturent pas le flétan en hiver."),
     ("The sea urchins eat the kelp of the bay.", "Les oursins mangent le varech de la baie."),
@@ -276,8 +371,11 @@ WRITTEN = [
     ("The haddock lives near the seabed.", "L'aiglefin vit près du fond marin."),
     ("The net catches the squid and the herring.", "Le filet capture le calmar et le hareng."),
     ("The temperature of the water is low in the fjord.", "La température de l'eau est faible dans le fjord."),
-    ("Ocean acidification decreases the growth of the mussels.", "L'acidification de l'océan diminue la croissance des moules."),
-]  # fmt: skip
+    (
+        "Ocean acidification decreases the growth of the mussels.",
+        "L'acidification de l'océan diminue la croissance des moules.",
+    ),
+]
 
 
 def rows(seed: int) -> list[dict[str, str]]:

@@ -97,5 +97,3 @@ def unseen(starter: Starter, seed: int, seen: set[str], count: int) -> list[tupl
         if question not in seen and not starter.finite(text):
             found[question] = starter.answer(text)
     return list(found.items())
-
-

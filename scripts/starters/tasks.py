@@ -12,10 +12,33 @@ _ACTORS = [noun for noun in NOUNS if noun.kind in ("person", "animal")]
 _OBJECTS = [noun for noun in NOUNS if noun.kind in ("thing", "animal", "place")]
 _PLACES = [noun for noun in NOUNS if noun.kind == "place"]
 _OPPOSITES = {
-    "big": "small", "young": "old", "good": "bad", "new": "old", "black": "white", "happy": "sad", "strong": "weak", "rich": "poor",
-    "heavy": "light", "clean": "dirty", "cold": "warm", "empty": "full", "open": "closed", "quiet": "loud", "dangerous": "safe",
-    "dry": "wet", "expensive": "cheap", "simple": "difficult", "famous": "unknown", "strange": "normal", "deep": "shallow",
-    "modern": "ancient", "high": "low", "slow": "fast", "beautiful": "ugly", "tired": "rested", "important": "trivial",
+    "big": "small",
+    "young": "old",
+    "good": "bad",
+    "new": "old",
+    "black": "white",
+    "happy": "sad",
+    "strong": "weak",
+    "rich": "poor",
+    "heavy": "light",
+    "clean": "dirty",
+    "cold": "warm",
+    "empty": "full",
+    "open": "closed",
+    "quiet": "loud",
+    "dangerous": "safe",
+    "dry": "wet",
+    "expensive": "cheap",
+    "simple": "difficult",
+    "famous": "unknown",
+    "strange": "normal",
+    "deep": "shallow",
+    "modern": "ancient",
+    "high": "low",
+    "slow": "fast",
+    "beautiful": "ugly",
+    "tired": "rested",
+    "important": "trivial",
 }
 _CLASSES = {"person": "a person", "animal": "an animal", "thing": "a thing", "place": "a place", "food": "food"}
 _EACH_WAY = {**_OPPOSITES, **{other: one for one, other in _OPPOSITES.items() if other != "old"}, "old": "young"}
@@ -32,7 +55,9 @@ class Scene:
 
     def said(self, verb: str, subject: str | None = None, object_: str | None = None) -> str:
         """Return the sentence with another verb form, subject or object."""
-        return sentence(" ".join(part for part in (subject or self.subject, verb, object_ or self.object, self.place) if part))
+        return sentence(
+            " ".join(part for part in (subject or self.subject, verb, object_ or self.object, self.place) if part)
+        )
 
     @property
     def present(self) -> str:
@@ -144,8 +169,18 @@ def _sum(rng: random.Random) -> tuple[str, str, str]:
 
 
 _TASKS: list[tuple[Callable[[random.Random], tuple[str, str, str]], float]] = [
-    (_past, 3), (_future, 2), (_negate, 2), (_passive, 2), (_first_person, 2), (_question, 4), (_opposite, 2), (_class, 1),
-    (_plural, 1), (_join, 2), (_repeat, 1.5), (_sum, 0.5),
+    (_past, 3),
+    (_future, 2),
+    (_negate, 2),
+    (_passive, 2),
+    (_first_person, 2),
+    (_question, 4),
+    (_opposite, 2),
+    (_class, 1),
+    (_plural, 1),
+    (_join, 2),
+    (_repeat, 1.5),
+    (_sum, 0.5),
 ]
 
 

@@ -18,21 +18,110 @@ _THINGS = [noun for noun in NOUNS if noun.kind == "thing"]
 _PLACES = [noun for noun in NOUNS if noun.kind == "place"]
 _FOOD = [noun for noun in NOUNS if noun.kind == "food"]
 _ACTORS = _PEOPLE + _ANIMALS
-_NUMBERS = [("two", "deux"), ("three", "trois"), ("four", "quatre"), ("five", "cinq"), ("six", "six"), ("seven", "sept"),
-            ("eight", "huit"), ("ten", "dix"), ("twelve", "douze"), ("twenty", "vingt")]
-_PREPOSITIONS = [("in", "dans"), ("near", "près de"), ("behind", "derrière"), ("in front of", "devant"), ("under", "sous"),
-                 ("on", "sur"), ("with", "avec"), ("for", "pour"), ("between", "entre"), ("after", "après"), ("before", "avant"),
-                 ("during", "pendant"), ("without", "sans"), ("against", "contre"), ("across", "à travers")]
+_NUMBERS = [
+    ("two", "deux"),
+    ("three", "trois"),
+    ("four", "quatre"),
+    ("five", "cinq"),
+    ("six", "six"),
+    ("seven", "sept"),
+    ("eight", "huit"),
+    ("ten", "dix"),
+    ("twelve", "douze"),
+    ("twenty", "vingt"),
+]
+_PREPOSITIONS = [
+    ("in", "dans"),
+    ("near", "près de"),
+    ("behind", "derrière"),
+    ("in front of", "devant"),
+    ("under", "sous"),
+    ("on", "sur"),
+    ("with", "avec"),
+    ("for", "pour"),
+    ("between", "entre"),
+    ("after", "après"),
+    ("before", "avant"),
+    ("during", "pendant"),
+    ("without", "sans"),
+    ("against", "contre"),
+    ("across", "à travers"),
+]
 _TIMES = {
-    "past": [("yesterday", "hier"), ("last week", "la semaine dernière"), ("this morning", "ce matin"), ("last year", "l'année dernière"),
-             ("in 2012", "en 2012"), ("last month", "le mois dernier")],
-    "present": [("every day", "tous les jours"), ("often", "souvent"), ("today", "aujourd'hui"), ("in summer", "en été"), ("in winter", "en hiver"),
-                ("in spring", "au printemps"), ("every year", "chaque année"), ("now", "maintenant")],
-    "future": [("tomorrow", "demain"), ("next week", "la semaine prochaine"), ("next year", "l'année prochaine"), ("tonight", "ce soir")],
+    "past": [
+        ("yesterday", "hier"),
+        ("last week", "la semaine dernière"),
+        ("this morning", "ce matin"),
+        ("last year", "l'année dernière"),
+        ("in 2012", "en 2012"),
+        ("last month", "le mois dernier"),
+    ],
+    "present": [
+        ("every day", "tous les jours"),
+        ("often", "souvent"),
+        ("today", "aujourd'hui"),
+        ("in summer", "en été"),
+        ("in winter", "en hiver"),
+        ("in spring", "au printemps"),
+        ("every year", "chaque année"),
+        ("now", "maintenant"),
+    ],
+    "future": [
+        ("tomorrow", "demain"),
+        ("next week", "la semaine prochaine"),
+        ("next year", "l'année prochaine"),
+        ("tonight", "ce soir"),
+    ],
 }
-_UNITS = [("metres", "mètres"), ("kilometres", "kilomètres"), ("kilos", "kilos"), ("degrees", "degrés"), ("hours", "heures"), ("days", "jours"),
-          ("years", "ans"), ("percent", "pour cent"), ("euros", "euros"), ("tons", "tonnes"), ("centimetres", "centimètres")]
-_ONSETS = ["b", "c", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z", "br", "cr", "dr", "fl", "gr", "pl", "st", "tr", "ch", "sh", "th", "ph", "qu", "sc", "sp", ""]
+_UNITS = [
+    ("metres", "mètres"),
+    ("kilometres", "kilomètres"),
+    ("kilos", "kilos"),
+    ("degrees", "degrés"),
+    ("hours", "heures"),
+    ("days", "jours"),
+    ("years", "ans"),
+    ("percent", "pour cent"),
+    ("euros", "euros"),
+    ("tons", "tonnes"),
+    ("centimetres", "centimètres"),
+]
+_ONSETS = [
+    "b",
+    "c",
+    "d",
+    "f",
+    "g",
+    "h",
+    "j",
+    "k",
+    "l",
+    "m",
+    "n",
+    "p",
+    "r",
+    "s",
+    "t",
+    "v",
+    "w",
+    "z",
+    "br",
+    "cr",
+    "dr",
+    "fl",
+    "gr",
+    "pl",
+    "st",
+    "tr",
+    "ch",
+    "sh",
+    "th",
+    "ph",
+    "qu",
+    "sc",
+    "sp",
+    "",
+]
 _VOICES = ["a", "e", "i", "o", "u", "ai", "au", "ea", "ee", "io", "ou", "oi", "y", "é"]
 _CODAS = ["", "", "", "n", "r", "l", "s", "t", "m", "x", "ck", "nd", "lt", "rn", "st", "ng", "ph", "c", "d"]
 
@@ -49,7 +138,9 @@ class Phrase:
 
 def pseudo_word(rng: random.Random) -> str:
     """Return a made-up word of one to three syllables."""
-    return "".join(rng.choice(_ONSETS) + rng.choice(_VOICES) + rng.choice(_CODAS) for _ in range(rng.choice([1, 2, 2, 3])))
+    return "".join(
+        rng.choice(_ONSETS) + rng.choice(_VOICES) + rng.choice(_CODAS) for _ in range(rng.choice([1, 2, 2, 3]))
+    )
 
 
 def pair(rng: random.Random) -> tuple[str, str]:
@@ -73,7 +164,7 @@ def of(fr: str) -> str:
     """Return ``de`` + a French phrase, contracted."""
     for start, contracted in (("le ", "du "), ("les ", "des ")):
         if fr.startswith(start):
-            return contracted + fr[len(start):]
+            return contracted + fr[len(start) :]
     return _elide("de", "d", fr)
 
 
@@ -81,7 +172,7 @@ def to(fr: str) -> str:
     """Return ``à`` + a French phrase, contracted."""
     for start, contracted in (("le ", "au "), ("les ", "aux ")):
         if fr.startswith(start):
-            return contracted + fr[len(start):]
+            return contracted + fr[len(start) :]
     return "à " + fr
 
 
@@ -125,7 +216,9 @@ def _determined(rng: random.Random, kind: str, words: tuple[str, str], gender: s
         return f"the {en}", f"les {fr}" if plural else _elide("la" if feminine else "le", "l", fr)
     if kind == "a":
         if plural:
-            before = any(fr.startswith(agree(adjective, gender, True) + " ") for adjective in ADJECTIVES if adjective.before)
+            before = any(
+                fr.startswith(agree(adjective, gender, True) + " ") for adjective in ADJECTIVES if adjective.before
+            )
             return f"some {en}", _elide("de", "d", fr) if before else f"des {fr}"
         return ("an " if en[0] in "aeiou" else "a ") + en, ("une " if feminine else "un ") + fr
     if kind == "this":
@@ -154,7 +247,9 @@ def _subject(rng: random.Random, nouns: list[Noun] = _ACTORS) -> Phrase:
     if rng.random() < 0.12:
         return name_phrase(rng)
     if rng.random() < 0.18:
-        return rng.choice([Phrase("he", "il", "m", False), Phrase("she", "elle", "f", False), Phrase("they", "ils", "m", True)])
+        return rng.choice(
+            [Phrase("he", "il", "m", False), Phrase("she", "elle", "f", False), Phrase("they", "ils", "m", True)]
+        )
     return noun_phrase(rng, nouns)
 
 
@@ -223,7 +318,11 @@ def _intransitive(rng: random.Random) -> tuple[str, str]:
 def _eating(rng: random.Random) -> tuple[str, str]:
     tense, subject, food = _tense(rng), _subject(rng), rng.choice(_FOOD)
     en, fr = _conjugated(rng.choice(EATING), subject, tense, False)
-    partitive = of(_elide("la" if food.gender == "f" else "le", "l", food.fr)) if food.fr[0] not in _VOWELS else f"de l'{food.fr}"
+    partitive = (
+        of(_elide("la" if food.gender == "f" else "le", "l", food.fr))
+        if food.fr[0] not in _VOWELS
+        else f"de l'{food.fr}"
+    )
     tail = _tail(rng, tense)
     return f"{subject.en} {en} {food.en}{tail[0]}", f"{subject.fr} {fr} {partitive}{tail[1]}"
 
@@ -242,8 +341,10 @@ def _comparison(rng: random.Random) -> tuple[str, str]:
     adjective = rng.choice([adjective for adjective in ADJECTIVES if adjective.en != "good"])
     more = rng.choice([("more", "plus"), ("less", "moins")])
     be = _be(one, "present")
-    return (f"{one.en} {be[0]} {more[0]} {adjective.en} than {two.en}",
-            f"{one.fr} {be[1]} {more[1]} {agree(adjective, one.gender, one.plural)} {_elide('que', 'qu', two.fr)}")
+    return (
+        f"{one.en} {be[0]} {more[0]} {adjective.en} than {two.en}",
+        f"{one.fr} {be[1]} {more[1]} {agree(adjective, one.gender, one.plural)} {_elide('que', 'qu', two.fr)}",
+    )
 
 
 def _existence(rng: random.Random) -> tuple[str, str]:
@@ -259,13 +360,21 @@ def _possession(rng: random.Random) -> tuple[str, str]:
     part, whole = rng.choice(_THINGS + _PEOPLE), noun_phrase(rng, _PEOPLE + _PLACES + _THINGS, 0.1)
     owned = _determined(rng, "the", (part.en, part.fr), part.gender, False)
     adjective, be = rng.choice(ADJECTIVES), _be(Phrase("", "", "m", False), "present")
-    return (f"{owned[0]} of {whole.en} {be[0]} {adjective.en}",
-            f"{owned[1]} {of(whole.fr)} {be[1]} {agree(adjective, part.gender, False)}")
+    return (
+        f"{owned[0]} of {whole.en} {be[0]} {adjective.en}",
+        f"{owned[1]} {of(whole.fr)} {be[1]} {agree(adjective, part.gender, False)}",
+    )
 
 
 def _wish(rng: random.Random) -> tuple[str, str]:
     subject, verb, object_ = _subject(rng, _PEOPLE), rng.choice(TRANSITIVE), noun_phrase(rng, _THINGS + _PLACES)
-    en, fr = rng.choice([(("want to", "wants to"), ("veulent", "veut")), (("can", "can"), ("peuvent", "peut")), (("must", "must"), ("doivent", "doit"))])
+    en, fr = rng.choice(
+        [
+            (("want to", "wants to"), ("veulent", "veut")),
+            (("can", "can"), ("peuvent", "peut")),
+            (("must", "must"), ("doivent", "doit")),
+        ]
+    )
     index = 0 if subject.plural else 1
     return f"{subject.en} {en[index]} {verb.en} {object_.en}", f"{subject.fr} {fr[index]} {verb.fr} {object_.fr}"
 
@@ -274,13 +383,23 @@ def _relative(rng: random.Random) -> tuple[str, str]:
     subject, tense = noun_phrase(rng, _ACTORS, 0), rng.choice(["present", "past"])
     inner = _conjugated(rng.choice(TRANSITIVE), subject, tense, False)
     object_, adjective, be = noun_phrase(rng, _THINGS, 0), rng.choice(ADJECTIVES), _be(subject, "present")
-    return (f"{subject.en} that {inner[0]} {object_.en} {be[0]} {adjective.en}",
-            f"{subject.fr} qui {inner[1]} {object_.fr} {be[1]} {agree(adjective, subject.gender, subject.plural)}")
+    return (
+        f"{subject.en} that {inner[0]} {object_.en} {be[0]} {adjective.en}",
+        f"{subject.fr} qui {inner[1]} {object_.fr} {be[1]} {agree(adjective, subject.gender, subject.plural)}",
+    )
 
 
 def _passive(rng: random.Random) -> tuple[str, str]:
-    subject, verb, by = noun_phrase(rng, _THINGS + _PLACES + _ANIMALS, 0.15), rng.choice(TRANSITIVE), noun_phrase(rng, _PEOPLE, 0.1)
-    participle = verb.fr_participle + ("e" if subject.gender == "f" else "") + ("s" if subject.plural and not verb.fr_participle.endswith("s") else "")
+    subject, verb, by = (
+        noun_phrase(rng, _THINGS + _PLACES + _ANIMALS, 0.15),
+        rng.choice(TRANSITIVE),
+        noun_phrase(rng, _PEOPLE, 0.1),
+    )
+    participle = (
+        verb.fr_participle
+        + ("e" if subject.gender == "f" else "")
+        + ("s" if subject.plural and not verb.fr_participle.endswith("s") else "")
+    )
     if subject.plural and subject.gender == "f" and not participle.endswith("s"):
         participle += "s"
     past = rng.random() < 0.6
@@ -293,22 +412,43 @@ def _passive(rng: random.Random) -> tuple[str, str]:
 def _measurement(rng: random.Random) -> tuple[str, str]:
     subject = name_phrase(rng) if rng.random() < 0.3 else noun_phrase(rng, _THINGS + _PLACES, 0.1)
     unit, decimals = rng.choice(_UNITS), rng.random() < 0.4
-    number = f"{rng.randint(0, 300)}.{rng.randint(1, 99)}" if decimals else str(rng.choice([rng.randint(2, 99), rng.randint(100, 9999)]))
+    number = (
+        f"{rng.randint(0, 300)}.{rng.randint(1, 99)}"
+        if decimals
+        else str(rng.choice([rng.randint(2, 99), rng.randint(100, 9999)]))
+    )
     verb = ("measure", "mesurent") if subject.plural else ("measures", "mesure")
     return f"{subject.en} {verb[0]} {number} {unit[0]}", f"{subject.fr} {verb[1]} {number.replace('.', ',')} {unit[1]}"
 
 
 def _two_clauses(rng: random.Random) -> tuple[str, str]:
-    one, two = rng.choice([_transitive, _attribute, _intransitive])(rng), rng.choice([_transitive, _attribute, _intransitive])(rng)
-    en, fr = rng.choice([("and", "et"), ("but", "mais"), ("because", "parce que"), ("when", "quand"), ("while", "tandis que")])
-    joined = _elide("parce que", "parce qu", two[1]) if fr == "parce que" else _elide("tandis que", "tandis qu", two[1]) if "que" in fr else f"{fr} {two[1]}"
+    one, two = (
+        rng.choice([_transitive, _attribute, _intransitive])(rng),
+        rng.choice([_transitive, _attribute, _intransitive])(rng),
+    )
+    en, fr = rng.choice(
+        [("and", "et"), ("but", "mais"), ("because", "parce que"), ("when", "quand"), ("while", "tandis que")]
+    )
+    joined = (
+        _elide("parce que", "parce qu", two[1])
+        if fr == "parce que"
+        else _elide("tandis que", "tandis qu", two[1])
+        if "que" in fr
+        else f"{fr} {two[1]}"
+    )
     return f"{one[0]} {en} {two[0]}", f"{one[1]} {joined}"
 
 
 def _naming(rng: random.Random) -> tuple[str, str]:
-    subject, names = noun_phrase(rng, _PLACES + _PEOPLE + _ANIMALS, 0.1), [name_phrase(rng) for _ in range(rng.choice([1, 1, 2, 3]))]
+    subject, names = (
+        noun_phrase(rng, _PLACES + _PEOPLE + _ANIMALS, 0.1),
+        [name_phrase(rng) for _ in range(rng.choice([1, 1, 2, 3]))],
+    )
     be = ("are called", "s'appellent") if subject.plural else ("is called", "s'appelle")
-    en, fr = (f" {word} ".join([", ".join(p.en for p in names[:-1]), names[-1].en]) if len(names) > 1 else names[0].en for word in ("and", "et"))
+    en, fr = (
+        f" {word} ".join([", ".join(p.en for p in names[:-1]), names[-1].en]) if len(names) > 1 else names[0].en
+        for word in ("and", "et")
+    )
     return f"{subject.en} {be[0]} {en}", f"{subject.fr} {be[1]} {fr}"
 
 
@@ -322,11 +462,28 @@ def _going(rng: random.Random) -> tuple[str, str]:
 def _copying(rng: random.Random) -> tuple[str, str]:
     """Two or three made-up words and a number: only spelling."""
     words = [pseudo_word(rng) for _ in range(rng.choice([1, 2, 3]))]
-    words = [word.capitalize() if rng.random() < 0.5 else word for word in words] + ([str(rng.randint(0, 2030))] if rng.random() < 0.5 else [])
+    words = [word.capitalize() if rng.random() < 0.5 else word for word in words] + (
+        [str(rng.randint(0, 2030))] if rng.random() < 0.5 else []
+    )
     rng.shuffle(words)
     return (" ".join(words),) * 2
 
 
-_PATTERNS = [_transitive, _intransitive, _eating, _attribute, _comparison, _existence, _possession, _wish, _relative, _passive,
-             _measurement, _two_clauses, _naming, _going, _copying]
+_PATTERNS = [
+    _transitive,
+    _intransitive,
+    _eating,
+    _attribute,
+    _comparison,
+    _existence,
+    _possession,
+    _wish,
+    _relative,
+    _passive,
+    _measurement,
+    _two_clauses,
+    _naming,
+    _going,
+    _copying,
+]
 _WEIGHTS = [20, 8, 4, 9, 5, 6, 6, 5, 5, 8, 6, 5, 5, 3, 5]

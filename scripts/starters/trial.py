@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from . import measure
-from .pretrain import factor, Training
+from .pretrain import Training, factor
 from .starter import Starter
 
 HELD_OUT = 0.15
@@ -63,7 +63,7 @@ def run(
         found = measure.answers(model, tokenizer, [row[0] for row in asked], starter.causal)
         return measure.scores(found, [row[1] for row in asked])
 
-    before = judge(held)
+    before, general_before = judge(held), judge(general[:KEPT_ROWS])["exact"]
     torch.manual_seed(seed)
     task = "CAUSAL_LM" if starter.causal else "SEQ_2_SEQ_LM"
     model = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type=task))
@@ -73,7 +73,7 @@ def run(
     return {
         "settings": asdict(trial) | {"r": 16, "alpha": 32}, "rows": {"train": len(train), "held_out": len(held)},
         "seconds": round(seconds, 1), "loss": round(loss, 4), "base": before, "tuned": judge(held),
-        "general_after": judge(general[:KEPT_ROWS])["exact"],
+        "general_before": general_before, "general_after": judge(general[:KEPT_ROWS])["exact"],
     }  # fmt: skip
 
 

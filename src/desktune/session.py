@@ -122,7 +122,7 @@ def open_run(run: Path, emit: Emit, *, rows: bool = True) -> Session:
     runs.check_run(run)
     place = runs.Run(run)
     known: dict[str, Any] = json.loads(place.environment.read_text(encoding="utf-8"))["identity"]
-    plan = resolve(load(place.config).config, silent)
+    plan = resolve(load(place.config, check_files=False).config, silent)
     kit = _kit(plan)
     _same(run, "base weights", known["base"], plan.located.weights_hash)
     _same(run, "tokenizer", known["tokenizer"], kit.tokenizer_hash)
@@ -182,7 +182,7 @@ FREE_ON_RESUME = {  # settings that do not change what is optimised; everything 
 
 def _same_settings(run: Path, session: Session) -> None:
     """Refuse a resume whose config would train something else, naming each key with its old and new value."""
-    before, now = load(runs.Run(run).config).config, session.plan.config
+    before, now = load(runs.Run(run).config, check_files=False).config, session.plan.config
     changed = []
     for section in ("model", "data", "adapter", "training"):
         old, new = getattr(before, section).model_dump(), getattr(now, section).model_dump()

@@ -392,3 +392,9 @@ def test_loading_is_light() -> None:
 
 def test_defaults_are_a_config() -> None:
     assert Config() == Config.model_validate({})
+
+
+def test_nothing_gives_way_to_an_override_that_replaces_it_itself() -> None:
+    loaded = ok("training: {tokens_per_step: 100}", "training.batch_size=2", "training.tokens_per_step=null")
+    assert loaded.config.training.tokens_per_step is None
+    assert loaded.notes == ("training.batch_size: read as per_device_train_batch_size",)

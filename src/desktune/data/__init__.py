@@ -1,0 +1,1 @@
+"""One file per step of a row: read, template, encode, split; beside them ledger, store, show and prepare."""

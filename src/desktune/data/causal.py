@@ -95,8 +95,8 @@ def _by_prefix(tokenizer: Any, messages: Sequence[Message], origin: Origin) -> t
         after = _rendered(tokenizer, messages[: index + 1])
         if whole[: len(before)] != before or whole[: len(after)] != after:
             raise DataError(
-                f"{origin}: the chat template renders turn {index + 1} differently once more turns follow, so its tokens "
-                "cannot be told apart; give the template {% generation %} marks, or keep only the last answer of each row"
+                f"{origin}: the chat template renders turn {index + 1} differently once more turns follow, so its "
+                "tokens cannot be told apart; give the template {% generation %} marks, or keep one answer per row"
             )
         end = len(after)
         while (

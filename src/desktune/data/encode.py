@@ -135,11 +135,9 @@ def _finished(row: Rendered, ids: Ids | Reject, kit: Kit, section: DataSection) 
         raise DataError(
             f"{row.origin}: no trained token in this row: the chat template marks nothing as the assistant's"
         )
-    limits = (
-        (section.max_source_length, section.max_target_length)
-        if kit.family.encoder_decoder
-        else (section.max_length,) * 2
-    )
+    limits = (section.max_length, section.max_length)
+    if kit.family.encoder_decoder:
+        limits = (section.max_source_length, section.max_target_length)
     lengths = (len(ids.inputs), len(ids.labels))
     over = [index for index in (0, 1) if lengths[index] > limits[index]]
     if over:
@@ -168,8 +166,8 @@ def _cut(ids: Ids, limits: tuple[int, int], kit: Kit) -> Ids:
     eos = kit.tokenizer.eos_token_id
     inputs, labels = _cut_side(ids.inputs, limits[0], eos), _cut_side(ids.labels, limits[1], eos)
     if not kit.family.encoder_decoder and ids.labels[-1] == IGNORE:
-        labels = ids.labels[: limits[1] - 1] + [IGNORE if ids.labels[limits[1] - 1] == IGNORE else eos]
-        inputs = ids.inputs[: limits[0] - 1] + [eos]
+        labels = [*ids.labels[: limits[1] - 1], IGNORE if ids.labels[limits[1] - 1] == IGNORE else eos]
+        inputs = [*ids.inputs[: limits[0] - 1], eos]
     return Ids(inputs, labels)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from desktune.config.sample import PAIRS
@@ -55,13 +55,13 @@ def find_columns(place: str, rows: Sequence[Mapping[str, Any]], section: DataSec
     found = _named(section, names) or _guess(rows, names, section)
     if found is None:
         raise DataError(
-            f"{place}: cannot tell which field is the source and which the target; fields that exist: {_listed(names)}; "
-            "name them, e.g. data.fields: {source: input, target: output}"
+            f"{place}: cannot tell which field is the source and which the target; fields that exist: "
+            f"{_listed(names)}; name them, e.g. data.fields: {{source: input, target: output}}"
         )
     missing = [name for name in found.used if name not in names]
     if missing:
         raise DataError(_missing_text(place, missing[0], names))
-    return found
+    return _with_sides(found, section, names)
 
 
 def _check_named(place: str, section: DataSection, names: Sequence[str]) -> None:
@@ -80,14 +80,14 @@ def _listed(names: Sequence[str]) -> str:
 
 def _named(section: DataSection, names: Sequence[str]) -> Columns | None:
     """Return the columns of a config that names at least one of them."""
-    given, sides = section.fields, _sides(section, names)
+    given = section.fields
     if "messages" in given:
-        return Columns("messages", messages=given["messages"], **sides)
+        return Columns("messages", messages=given["messages"])
     if "source" in given or "target" in given:
         source = given.get("source") or _partner(given["target"], names, of_target=True)
         target = given.get("target") or _partner(given["source"], names, of_target=False)
-        return Columns("pair", source=source, target=target, **sides)
-    return Columns("text", text=given["text"], **sides) if "text" in given else None
+        return Columns("pair", source=source, target=target)
+    return Columns("text", text=given["text"]) if "text" in given else None
 
 
 def _partner(name: str, names: Sequence[str], *, of_target: bool) -> str:
@@ -100,10 +100,10 @@ def _partner(name: str, names: Sequence[str], *, of_target: bool) -> str:
 def _guess(rows: Sequence[Mapping[str, Any]], names: Sequence[str], section: DataSection) -> Columns | None:
     wanted = section.format
     guesses = {
-        "translation": _nested(rows, names, section),
-        "messages": _messages(rows, names, section),
+        "translation": _nested(rows, section),
+        "messages": _messages(rows),
         "pairs": _pair(names, section),
-        "text": _text(rows, names, section),
+        "text": _text(rows, names),
     }
     if wanted == "translation":
         return guesses["translation"] or guesses["pairs"]
@@ -112,26 +112,27 @@ def _guess(rows: Sequence[Mapping[str, Any]], names: Sequence[str], section: Dat
     return next((found for found in guesses.values() if found is not None), None)
 
 
-def _sides(section: DataSection, names: Sequence[str]) -> dict[str, str | None]:
-    """Return the fields of language and id: named ones, else those that bear our names."""
-    return {ours: section.fields.get(ours, ours if ours in names else None) for ours in _SIDE_FIELDS}
+def _with_sides(found: Columns, section: DataSection, names: Sequence[str]) -> Columns:
+    """Add the fields of language and id: named ones, else those that bear our names."""
+    sides = (section.fields.get(ours, ours if ours in names else None) for ours in _SIDE_FIELDS)
+    source_lang, target_lang, identity = sides
+    return replace(found, source_lang=source_lang, target_lang=target_lang, id=identity)
 
 
-def _nested(rows: Sequence[Mapping[str, Any]], names: Sequence[str], section: DataSection) -> Columns | None:
+def _nested(rows: Sequence[Mapping[str, Any]], section: DataSection) -> Columns | None:
     sample = next((row["translation"] for row in rows if isinstance(row.get("translation"), dict)), None)
     if sample is None or len(sample) < 2:
         return None
     first, second, *_ = sample
     source = section.source_lang or (second if section.target_lang == first else first)
     target = section.target_lang or next(code for code in sample if code != source)
-    identity = section.fields.get("id", "id" if "id" in names else None)
-    return Columns("pair", source=source, target=target, nested="translation", id=identity, guessed=True)
+    return Columns("pair", source=source, target=target, nested="translation", guessed=True)
 
 
-def _messages(rows: Sequence[Mapping[str, Any]], names: Sequence[str], section: DataSection) -> Columns | None:
+def _messages(rows: Sequence[Mapping[str, Any]]) -> Columns | None:
     for name in _MESSAGES:
         if any(isinstance(row.get(name), list) for row in rows):
-            return Columns("messages", messages=name, guessed=True, **_sides(section, names))
+            return Columns("messages", messages=name, guessed=True)
     return None
 
 
@@ -144,11 +145,11 @@ def _pair(names: Sequence[str], section: DataSection) -> Columns | None:
         pairs.append((section.source_lang.lower(), section.target_lang.lower()))
     for source, target in pairs:
         if source in lower and target in lower:
-            return Columns("pair", source=lower[source], target=lower[target], guessed=True, **_sides(section, names))
+            return Columns("pair", source=lower[source], target=lower[target], guessed=True)
     return None
 
 
-def _text(rows: Sequence[Mapping[str, Any]], names: Sequence[str], section: DataSection) -> Columns | None:
+def _text(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Columns | None:
     texts = [name for name in names if any(isinstance(row.get(name), str) for row in rows)]
     name = "text" if "text" in names else (texts[0] if len(texts) == 1 else "")
-    return Columns("text", text=name, guessed=True, **_sides(section, names)) if name else None
+    return Columns("text", text=name, guessed=True) if name else None

@@ -190,10 +190,10 @@ def _parquet(path: Path, encoding: str) -> Iterator[Raw | Reject]:
     number = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=PARQUET_BATCH_ROWS):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield Raw(Origin(str(path), number), values)
+            batches = file.iter_batches(batch_size=PARQUET_BATCH_ROWS)
+            rows = (values for batch in batches for values in batch.to_pylist())
+            for number, values in enumerate(rows, start=1):
+                yield Raw(Origin(str(path), number), values)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a Parquet file that can be read (after {number} rows): {error}") from error
 

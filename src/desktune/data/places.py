@@ -7,9 +7,7 @@ one by one, with a reason that helps nobody.
 from __future__ import annotations
 
 import glob
-import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,17 +92,19 @@ def head_of(path: Path) -> bytes:
     return head
 
 
-def _expand(name: str) -> Iterator[Path] | list[Path]:
+def _expand(name: str) -> list[Path]:
     """Return the files of one name: itself, or what a pattern matches, sorted."""
-    plain = os.path.expanduser(name)
-    if _WILD.search(name) and not os.path.exists(plain):
-        found = sorted(path for path in glob.glob(plain, recursive=True) if os.path.isfile(path))
-        if not found:
+    plain = Path(name).expanduser() if "\0" not in name else Path()
+    there = "\0" not in name and plain.exists()
+    if _WILD.search(name) and not there:
+        found = sorted(Path(match) for match in glob.glob(str(plain), recursive=True))  # noqa: PTH207 - absolute patterns
+        files = [path for path in found if path.is_file()]
+        if not files:
             raise DataError(f"{name}: the pattern matches no file")
-        return [path for one in found for path in _expand(glob.escape(one) if not os.path.exists(one) else one)]
+        return files
     fault = file_fault(name)
     if fault is None:
-        return [Path(plain)]
-    if _HUB_NAME.fullmatch(name) and not os.path.exists(plain) and not Path(plain).parent.is_dir():
+        return [plain]
+    if _HUB_NAME.fullmatch(name) and not there and not plain.parent.is_dir():
         fault += "; if it is a data set of the Hub: those are not built yet, download its file and name that"
     raise DataError(fault)

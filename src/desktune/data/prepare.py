@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ from desktune.events import Decision, Emit, Event, Note, Progress, Warn
 from desktune.rows import Encoded, Origin, Reject, Rendered
 
 _PROGRESS_ROWS = 5_000
-_NO_FILE: Any = (int, float)  # data.validation as a number is no file
 
 
 @dataclass(frozen=True)
@@ -117,13 +116,7 @@ def fingerprint_of(section: DataSection, kit: Kit, seed: int) -> str:
 
 def _files(section: DataSection) -> list[Path]:
     files = files_of(section.train) if section.train is not None else []
-    return files if isinstance(section.validation, _NO_FILE) else [*files, *files_of(_paths(section.validation))]
-
-
-def _paths(value: Any) -> Paths:
-    """Return ``data.validation`` where it names files."""
-    paths: Paths = value
-    return paths
+    return files if isinstance(section.validation, int | float) else [*files, *files_of(section.validation)]
 
 
 def _stamps(section: DataSection) -> list[tuple[int, int]]:
@@ -142,10 +135,10 @@ def _build(section: DataSection, kit: Kit, seed: int, fingerprint: str, emit: Em
         )
     batch = _encoded("train", section.train or [], section, kit, speak)
     sources = {"train": batch}
-    if isinstance(section.validation, _NO_FILE):
+    if isinstance(section.validation, int | float):
         train, held = split(batch.rows, section.validation, seed, speak)
     else:
-        sources["validation"] = _encoded("validation", _paths(section.validation), section, kit, speak)
+        sources["validation"] = _encoded("validation", section.validation, section, kit, speak)
         held = sources["validation"].rows
         sources["train"] = batch = _without_leak(batch, {row.key for row in held}, speak)
         train = batch.rows
@@ -191,7 +184,8 @@ def _encoded(key: str, paths: Paths, section: DataSection, kit: Kit, emit: Emit)
     if not rows:
         first = rejects[0]
         raise DataError(
-            f"data.{key}: none of its {counts['read']:,} rows can be used; the first, {first.origin}: {first.reason}: {first.detail}"
+            f"data.{key}: none of its {counts['read']:,} rows can be used; "
+            f"the first, {first.origin}: {first.reason}: {first.detail}"
         )
     return _Batch(counts["read"], rows, rejects, counts["special"])
 
@@ -229,7 +223,8 @@ def _without_leak(batch: _Batch, held_out: set[str], emit: Emit) -> _Batch:
         raise DataError("data.validation: holds every row of data.train; hold other rows out")
     emit(
         Warn(
-            f"{len(leaked):,} rows of data.train stand in data.validation too and are not trained on (first: {leaked[0].origin})"
+            f"{len(leaked):,} rows of data.train stand in data.validation too and are not trained on "
+            f"(first: {leaked[0].origin})"
         )
     )
     return _Batch(batch.read, rows, [*batch.rejects, *leaked], batch.special_text)
@@ -238,11 +233,7 @@ def _without_leak(batch: _Batch, held_out: set[str], emit: Emit) -> _Batch:
 def _warn_of_specials(sources: Mapping[str, _Batch], emit: Emit) -> None:
     count = sum(source.special_text for source in sources.values())
     if count:
-        emit(
-            Warn(
-                f"{count:,} rows spell a special token of the tokenizer; a space after its first sign makes it plain text"
-            )
-        )
+        emit(Warn(f"{count:,} rows spell a special token of the tokenizer; a space in it makes it plain text"))
 
 
 def _stored(prepared: Prepared, folder: Path) -> Prepared:
@@ -279,7 +270,8 @@ def _reused(folder: Path, fingerprint: str, emit: Emit) -> Prepared | None:
             held_out = 0 if prepared.validation is None else len(prepared.validation)
             emit(
                 Note(
-                    f"prepared rows in {folder} are those of these files and settings: {len(prepared.train):,} to train on, {held_out:,} held out"
+                    f"prepared rows in {folder} are those of these files and settings: "
+                    f"{len(prepared.train):,} to train on, {held_out:,} held out"
                 )
             )
             return prepared

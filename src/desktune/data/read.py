@@ -20,8 +20,8 @@ from desktune.data.lines import text_lines
 from desktune.data.places import Pair, files_of, pair_of
 from desktune.data.turns import conversation
 from desktune.errors import DataError
-from desktune.events import Decision, Emit, Warn
-from desktune.rows import Example, Message, Origin, Reject, RowKind
+from desktune.events import Decision, Emit, Warn, silent
+from desktune.rows import Example, Origin, Reject, RowKind
 
 PEEK_ROWS = 100
 FEW_ROWS = 100  # below this many rows one unreadable row is always allowed
@@ -48,11 +48,12 @@ def row_kind(section: DataSection) -> RowKind:
     if section.train is None or isinstance(section.train, dict):
         return "pair"
     try:
-        return next(
-            (row.kind for row in read(section.train, section, lambda event: None) if isinstance(row, Example)), "pair"
-        )
+        for row in read(section.train, section, silent):
+            if isinstance(row, Example):
+                return row.kind
     except DataError:
-        return "text" if section.format == "text" else "pair"
+        pass  # the file may be gone after training; what the config says has to do
+    return "text" if section.format == "text" else "pair"
 
 
 def _files(files: list[Path], section: DataSection, emit: Emit) -> Iterator[Example | Reject]:
@@ -211,22 +212,17 @@ def _watched(rows: Iterator[Example | Reject], section: DataSection, place: str)
             reasons[row.reason] += 1
             named = [*named, row][:_NAMED_ROWS]
         yield row
-    unreadable = reasons.total()
     if count == 0:
         raise DataError(f"{place}: no rows in it")
-    few = 1 if count < FEW_ROWS and section.max_rejected > 0 and count > 1 else 0
-    if unreadable > max(int(section.max_rejected * count), few):
-        raise DataError(_too_many_text(place, count, unreadable, reasons, named, section))
+    few = 1 if 1 < count < FEW_ROWS and section.max_rejected > 0 else 0
+    if reasons.total() > max(int(section.max_rejected * count), few) or reasons.total() == count:
+        counts = ", ".join(f"{reason} {number:,}" for reason, number in reasons.most_common())
+        share = f"{reasons.total():,} of {count:,} rows of {place} are unreadable ({counts})"
+        limit = f"data.max_rejected ({section.max_rejected:g}) is the share that is allowed"
+        raise DataError(
+            f"{_named(named[0])}; {share}; mend them; {limit}" + "".join(f"\n  {_named(row)}" for row in named[1:])
+        )
 
 
-def _too_many_text(
-    place: str, count: int, unreadable: int, reasons: Counter[str], named: list[Reject], section: DataSection
-) -> str:  # noqa: PLR0913 - the facts of one message
-    first = "".join(f"\n  {row.origin}: {row.reason}{': ' + row.detail if row.detail else ''}" for row in named)
-    counts = ", ".join(f"{reason} {number:,}" for reason, number in reasons.most_common())
-    if unreadable == count:
-        return f"{named[0].origin}: {named[0].reason}: {named[0].detail}; none of the {count:,} rows can be used ({counts}){first}"
-    return (
-        f"{named[0].origin}: {unreadable:,} of {count:,} rows of {place} are unreadable ({counts}), more than data.max_rejected "
-        f"{section.max_rejected:g} allows; mend them or raise it{first}"
-    )
+def _named(reject: Reject) -> str:
+    return f"{reject.origin}: {reject.reason}{': ' + reject.detail if reject.detail else ''}"

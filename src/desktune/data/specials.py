@@ -1,4 +1,4 @@
-"""Text in the data that spells a special token (``</s>``, ``<|im_end|>``) is made harmless: a space after its first sign.
+"""Text in the data that spells a special token (``</s>``, ``<|im_end|>``) gets a space after its first sign.
 
 A tokenizer would turn it into the special token itself: an end of sentence in the middle of a source, or a forged turn
 of a conversation. ``split_special_tokens`` of transformers does not help where the token is also a piece of the

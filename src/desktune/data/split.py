@@ -21,7 +21,9 @@ class Keyed(Protocol):
     """A row with its content hash."""
 
     @property
-    def key(self) -> str: ...
+    def key(self) -> str:
+        """The content hash."""
+        ...
 
 
 KeyedRow = TypeVar("KeyedRow", bound=Keyed)
@@ -83,7 +85,7 @@ def _choose(rows: Sequence[KeyedRow], wanted: int, seed: int) -> set[str]:
 
 
 def _nearest_total(ordered: Sequence[str], sizes: dict[str, int], wanted: int, rows: int) -> set[str]:
-    """Return the groups whose sizes add up to ``wanted``, or come nearest to it and leave something to train on.
+    """Return the groups whose sizes add up to ``wanted``, or come nearest to it; some are left to train on.
 
     Subset sums as bits of one integer: bit n of ``reachable[i]`` says that the first i groups can make n rows.
     """
@@ -91,7 +93,7 @@ def _nearest_total(ordered: Sequence[str], sizes: dict[str, int], wanted: int, r
     for key in ordered:
         reachable.append(reachable[-1] | reachable[-1] << sizes[key])
     totals = (total for total in range(rows) if reachable[-1] >> total & 1)
-    total = min(totals, key=lambda total: (abs(total - wanted), total))
+    total = min(totals, key=lambda total: (abs(total - wanted), -total))
     held = set()
     for index in range(len(ordered) - 1, -1, -1):
         if not reachable[index] >> total & 1:

@@ -46,8 +46,8 @@ class EncodedSet(Sequence[Encoded]):
         columns: list[list[object]] = [[] for _ in _SCHEMA]
         for row in rows:
             values = (
-                row.origin.file, row.origin.line, row.input_ids, row.labels, row.prompt_length, row.prompt, row.completion,
-                row.source_lang, row.target_lang, row.key, row.truncated,
+                row.origin.file, row.origin.line, row.input_ids, row.labels, row.prompt_length,
+                row.prompt, row.completion, row.source_lang, row.target_lang, row.key, row.truncated,
             )  # fmt: skip
             for column, value in zip(columns, values, strict=True):
                 column.append(value)
