@@ -37,7 +37,9 @@ def main() -> None:
     located = locate(ModelSection(name="starter:marian-en-fr"))
     tokenizer = load_tokenizer(located)
     bundle = load_base(located, tokenizer, "translation", Placement(torch.device("cpu"), torch.float32))
-    lines = zip(options.source.read_text("utf-8").splitlines(), options.target.read_text("utf-8").splitlines(), strict=True)
+    lines = zip(
+        options.source.read_text("utf-8").splitlines(), options.target.read_text("utf-8").splitlines(), strict=True
+    )
     rows = [encode(tokenizer, *pair) for _, pair in zip(range(options.rows), lines, strict=False)]
     lengths = np.array([len(row.input_ids) + len(row.labels) for row in rows])
     grouped = epoch_steps(lengths, 1, 0, StepSize(ROWS_PER_STEP))
@@ -48,14 +50,17 @@ def main() -> None:
         for name, steps in (("random", shuffled), ("grouped", grouped)):
             speeds[name].append(speed(bundle.model, rows, steps, shape))
     for name, values in speeds.items():
-        print(f"{name:8} {statistics.median(values):8.0f} tokens per CPU-second (rounds: {', '.join(f'{v:.0f}' for v in values)})")
+        rounds = ", ".join(f"{value:.0f}" for value in values)
+        print(f"{name:8} {statistics.median(values):8.0f} tokens per CPU-second (rounds: {rounds})")
     print(f"ratio    {statistics.median(speeds['grouped']) / statistics.median(speeds['random']):8.2f}")
 
 
 def encode(tokenizer: object, source: str, target: str) -> Encoded:
     """Return a pair as token ids."""
     ids = tokenizer(source, text_target=target)  # type: ignore[operator]
-    return Encoded(Origin("bench", 1), tuple(ids["input_ids"]), tuple(ids["labels"]), len(ids["input_ids"]), source, target)
+    return Encoded(
+        Origin("bench", 1), tuple(ids["input_ids"]), tuple(ids["labels"]), len(ids["input_ids"]), source, target
+    )
 
 
 def speed(model: torch.nn.Module, rows: list[Encoded], steps: list[np.ndarray], shape: Shape) -> float:

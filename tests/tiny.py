@@ -24,12 +24,25 @@ from transformers import (
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
-    "{% if message['role'] == 'assistant' %}<|assistant|>{% generation %} {{ message['content'] }}</s>{% endgeneration %}"
+    "{% if message['role'] == 'assistant' %}<|assistant|>"
+    "{% generation %} {{ message['content'] }}</s>{% endgeneration %}"
     "{% else %}<|{{ message['role'] }}|> {{ message['content'] }}</s>{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-_EN = ["the dog sees a cat", "my house is red", "a bird sings near the river", "two men open the door", "she reads 12 books today"]
-_FR = ["le chien voit un chat", "ma maison est rouge", "un oiseau chante près de la rivière", "deux hommes ouvrent la porte", "elle lit 12 livres"]
+_EN = [
+    "the dog sees a cat",
+    "my house is red",
+    "a bird sings near the river",
+    "two men open the door",
+    "she reads 12 books today",
+]
+_FR = [
+    "le chien voit un chat",
+    "ma maison est rouge",
+    "un oiseau chante près de la rivière",
+    "deux hommes ouvrent la porte",
+    "elle lit 12 livres",
+]
 
 
 def lines(sentences: list[str], seed: int = 0) -> list[str]:
@@ -41,8 +54,16 @@ def lines(sentences: list[str], seed: int = 0) -> list[str]:
 
 def train_spm(text: list[str], prefix: Path, **options: object) -> Path:
     """Train a small sentencepiece model; returns the .model file."""
-    settings = {"vocab_size": 120, "model_type": "unigram", "hard_vocab_limit": False, "character_coverage": 1.0, "minloglevel": 2}
-    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(text), model_prefix=str(prefix), **{**settings, **options})
+    settings = {
+        "vocab_size": 120,
+        "model_type": "unigram",
+        "hard_vocab_limit": False,
+        "character_coverage": 1.0,
+        "minloglevel": 2,
+    }
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(text), model_prefix=str(prefix), **{**settings, **options}
+    )
     prefix.with_suffix(".vocab").unlink()
     return prefix.with_suffix(".model")
 
@@ -54,7 +75,14 @@ def build_t5(folder: Path) -> Path:
     tokenizer = T5Tokenizer.from_pretrained(folder)
     torch.manual_seed(0)
     config = T5Config(
-        vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, dropout_rate=0.1, decoder_start_token_id=0
+        vocab_size=len(tokenizer),
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_layers=2,
+        num_heads=4,
+        dropout_rate=0.1,
+        decoder_start_token_id=0,
     )
     T5ForConditionalGeneration(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -74,7 +102,9 @@ def build_marian(folder: Path) -> Path:
     pad = vocabulary["<pad>"] = len(vocabulary)
     (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
     files = {"source_spm": folder / "source.spm", "target_spm": folder / "target.spm", "vocab": folder / "vocab.json"}
-    tokenizer = MarianTokenizer(**{key: str(file) for key, file in files.items()}, source_lang="en", target_lang="fr", model_max_length=128)
+    tokenizer = MarianTokenizer(
+        **{key: str(file) for key, file in files.items()}, source_lang="en", target_lang="fr", model_max_length=128
+    )
     torch.manual_seed(0)
     config = MarianConfig(
         vocab_size=len(vocabulary),
@@ -93,7 +123,9 @@ def build_marian(folder: Path) -> Path:
         forced_eos_token_id=0,
     )
     model = MarianMTModel(config)
-    model.generation_config.update(bad_words_ids=[[pad]], pad_token_id=pad, decoder_start_token_id=pad, eos_token_id=0, forced_eos_token_id=0)
+    model.generation_config.update(
+        bad_words_ids=[[pad]], pad_token_id=pad, decoder_start_token_id=pad, eos_token_id=0, forced_eos_token_id=0
+    )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -22,7 +22,7 @@ _PLACES = {
     "chat": "desktune.api",
     "merge": "desktune.api",
 }
-__all__ = ["Config", "__version__", "chat", "evaluate", "generate", "load", "loads", "merge", "prepare", "train"]  # noqa: F822
+__all__ = ["__version__", *_PLACES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ from desktune import durable, runs
 from desktune.config.schema import Config
 from desktune.data.prepare import Prepared
 from desktune.data.show import render_row
-from desktune.errors import DataError, Diverged, Stopped
+from desktune.errors import Diverged, Stopped
 from desktune.evaluate.score import Report, compare, evaluate_rows, smoke_test
 from desktune.events import Decision, Emit, Note, Saved, Warn, silent
 from desktune.generate.chat import Chat, Models
@@ -62,7 +62,8 @@ def show_rows(config: Config, split: str, count: int, ids: bool, emit: Emit = si
     session = prepare_config(resolve(config, silent), emit)
     rows = session.rows(split)
     return [
-        render_row(rows[index], session.kit.tokenizer, session.kit.family, ids) for index in range(min(count, len(rows)))
+        render_row(rows[index], session.kit.tokenizer, session.kit.family, ids)
+        for index in range(min(count, len(rows)))
     ]
 
 
@@ -121,7 +122,12 @@ def evaluate(run: Path, emit: Emit = silent, *, split: str = "validation") -> Re
 
 
 def generate(
-    run: Path, texts: Sequence[str], emit: Emit = silent, *, tuned: bool = True, settings: Mapping[str, Any] | None = None
+    run: Path,
+    texts: Sequence[str],
+    emit: Emit = silent,
+    *,
+    tuned: bool = True,
+    settings: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Answer texts with a run's model (``tuned=False``: with its base). ``settings`` go over ``generation:``."""
     session = open_run(run, emit, rows=False)
@@ -161,7 +167,13 @@ def _train_locked(session: Session, base: Bundle, run: Path, emit: Emit, *, fres
     bundle = make_trainable(base, config.adapter, config.training.seed, both)
     durable.need_space(run, _checkpoint_bytes(bundle, config), "a run with its checkpoints")
     rows = TrainingRows(session.prepared.train, session.prepared.validation)
-    loop = Loop(bundle, rows, Recipe(config.training, config.evaluation, session.plan.token_budget, session.plan.autocast_dtype), run, both)
+    loop = Loop(
+        bundle,
+        rows,
+        Recipe(config.training, config.evaluation, session.plan.token_budget, session.plan.autocast_dtype),
+        run,
+        both,
+    )
     if newest is not None:
         loop.resume(newest)
     elif not fresh:
@@ -172,7 +184,9 @@ def _train_locked(session: Session, base: Bundle, run: Path, emit: Emit, *, fres
         result = loop.run()
         _finish(bundle, run, result, session, both)
     except (Stopped, Diverged) as error:
-        runs.mark(run, "stopped" if isinstance(error, Stopped) else "diverged", loop.position.step, loop.position.metrics)
+        runs.mark(
+            run, "stopped" if isinstance(error, Stopped) else "diverged", loop.position.step, loop.position.metrics
+        )
         raise
     finally:
         trackers.close()

@@ -41,7 +41,7 @@ DEMOS: dict[str, Demo] = {
     "seq2seq": Demo(
         model="starter:t5",
         sample="dreams",
-        data={"template": "meaning: {source}"},
+        data={},
         training={"learning_rate": 4e-3, "num_train_epochs": 20, "per_device_train_batch_size": 16},
         own="google/flan-t5-base",
     ),
@@ -93,11 +93,13 @@ def _config(name: str, chosen: Demo) -> Config:
 def _answers(run: Any, emit: Emit) -> Table:
     """Ask base and tuned model the same held-out rows."""
     rows = api.held_out(run)[:ANSWERS]
-    texts = [row.source for row in rows]
+    texts = [row.prompt for row in rows]
     before = api.generate(run, texts, emit, tuned=False)
     after = api.generate(run, texts, emit)
-    cells = [(text, row.target, one, two) for text, row, one, two in zip(texts, rows, before, after, strict=True)]
-    return Table("Three answers to rows that were not trained on", ("asked", "reference", "base", "tuned"), tuple(cells))
+    cells = [(text, row.completion, one, two) for text, row, one, two in zip(texts, rows, before, after, strict=True)]
+    return Table(
+        "Three answers to rows that were not trained on", ("asked", "reference", "base", "tuned"), tuple(cells)
+    )
 
 
 def _next_commands(chosen: Demo, run: str, merged: str) -> str:
@@ -110,7 +112,7 @@ def _next_commands(chosen: Demo, run: str, merged: str) -> str:
             "  desktune data show desktune.yaml                # what the model will be trained on, token by token",
             "  desktune train desktune.yaml",
             "Or go on with this run:",
-            f"  desktune generate {run} \"your text\"",
+            f'  desktune generate {run} "your text"',
             f"  desktune chat {run}",
             f"  {merged} is a plain model folder for transformers",
         ]

@@ -201,7 +201,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OutOfDisk(_full_disk_text(path)) from error
         raise
-    except Exception as error:  # noqa: BLE001 - safetensors and Arrow wrap the code of the system in a text of their own
+    except Exception as error:
         if "os error 28" in str(error).lower() or "no space left" in str(error).lower():
             raise OutOfDisk(_full_disk_text(path)) from error
         raise

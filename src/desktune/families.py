@@ -58,7 +58,15 @@ _QKVO = ("q_proj", "k_proj", "v_proj", "o_proj")
 _QKV_OUT = ("q_proj", "k_proj", "v_proj", "out_proj")
 _SPM_LLAMA = ("tokenizer.model",)
 
-_T5 = Family("T5", True, "seq2seq", ("q", "k", "v", "o"), fp16=False, tokenizer_files=("spiece.model",), export=("ctranslate2", "gguf"))
+_T5 = Family(
+    "T5",
+    True,
+    "seq2seq",
+    ("q", "k", "v", "o"),
+    fp16=False,
+    tokenizer_files=("spiece.model",),
+    export=("ctranslate2", "gguf"),
+)
 _MARIAN = Family(
     "Marian (OPUS-MT)",
     True,
@@ -78,8 +86,17 @@ FAMILIES: Mapping[str, Family] = {
     "mistral": replace(_LLAMA, name="Mistral"),
     "qwen2": replace(_LLAMA, name="Qwen2", tokenizer_files=("vocab.json", "merges.txt")),
     "qwen3": replace(_LLAMA, name="Qwen3", tokenizer_files=("vocab.json", "merges.txt")),
-    "opt": Family("OPT", False, "causal", _QKV_OUT, tokenizer_files=("vocab.json", "merges.txt"), export=("ctranslate2",)),
-    "gpt2": Family("GPT-2", False, "causal", ("c_attn", "c_proj"), tokenizer_files=("vocab.json", "merges.txt"), export=("ctranslate2",)),
+    "opt": Family(
+        "OPT", False, "causal", _QKV_OUT, tokenizer_files=("vocab.json", "merges.txt"), export=("ctranslate2",)
+    ),
+    "gpt2": Family(
+        "GPT-2",
+        False,
+        "causal",
+        ("c_attn", "c_proj"),
+        tokenizer_files=("vocab.json", "merges.txt"),
+        export=("ctranslate2",),
+    ),
 }
 
 

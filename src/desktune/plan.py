@@ -77,5 +77,11 @@ def _budget(config: Config, located: Located, here: Machine, emit: Emit) -> int:
     on_gpu = here.cuda and config.model.device in ("auto", "cuda")
     device_bytes = here.cuda[0][1] if on_gpu else here.memory_bytes
     budget = token_budget(located.config, device_bytes)
-    emit(Decision("training.tokens_per_batch", f"{budget:,}", f"activations and logits in 30 % of {device_bytes / 2**30:.0f} GiB"))
+    emit(
+        Decision(
+            "training.tokens_per_batch",
+            f"{budget:,}",
+            f"activations and logits in 30 % of {device_bytes / 2**30:.0f} GiB",
+        )
+    )
     return budget

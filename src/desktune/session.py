@@ -57,7 +57,9 @@ class Session:
             return prepare_test(self.plan.config.data, self.kit, silent)
         found = {"train": self.prepared.train, "validation": self.prepared.validation}.get(split)
         if not found:
-            raise DataError(f"--split {split}: no such rows; allowed: train, validation (data.validation), test (data.test)")
+            raise DataError(
+                f"--split {split}: no such rows; allowed: train, validation (data.validation), test (data.test)"
+            )
         return found
 
     def proof_rows(self) -> Sequence[Encoded]:
@@ -153,7 +155,9 @@ def write_description(session: Session, run: Path, *, fresh: bool) -> None:
         _same_settings(run, session)
         return
     durable.write_json(place.ledger, session.prepared.ledger.to_json())
-    durable.write_rows(place.rejected, (json.dumps(row, ensure_ascii=False) for row in session.prepared.rejected_json()))
+    durable.write_rows(
+        place.rejected, (json.dumps(row, ensure_ascii=False) for row in session.prepared.rejected_json())
+    )
     environment = {
         "base": session.plan.located.name,
         "task": session.plan.task,
@@ -187,11 +191,14 @@ def _same_settings(run: Path, session: Session) -> None:
     for section in ("model", "data", "adapter", "training"):
         old, new = getattr(before, section).model_dump(), getattr(now, section).model_dump()
         changed += [
-            f"{section}.{key}: {old[key]!r} → {new[key]!r}" for key in old if old[key] != new[key] and key not in FREE_ON_RESUME
+            f"{section}.{key}: {old[key]!r} → {new[key]!r}"
+            for key in old
+            if old[key] != new[key] and key not in FREE_ON_RESUME
         ]
     if changed:
         raise RunError(
-            f"{run}: cannot go on with another config: {'; '.join(changed)}; take the old values, or start a new run without --resume"
+            f"{run}: cannot go on with another config: {'; '.join(changed)}; "
+            "take the old values, or start a new run without --resume"
         )
 
 

@@ -10,7 +10,9 @@ def lengths_of(rows: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(3, 80, size=rows)
 
 
-@pytest.mark.parametrize("size", [StepSize(8), StepSize(1), StepSize(64), StepSize(8, tokens=500), StepSize(8, tokens=1)])
+@pytest.mark.parametrize(
+    "size", [StepSize(8), StepSize(1), StepSize(64), StepSize(8, tokens=500), StepSize(8, tokens=1)]
+)
 @pytest.mark.parametrize("rows", [1, 7, 8, 500, 1003])
 def test_every_row_once_per_epoch(size: StepSize, rows: int) -> None:
     steps = epoch_steps(lengths_of(rows), 42, 0, size)

@@ -8,7 +8,11 @@ from desktune import errors
 from desktune.errors import ConfigError, DesktuneError, MissingExtra, Stopped, nearest
 
 EXIT_CODES = {"Diverged": 3, "OutOfDisk": 4, "OutOfMemory": 5, "Locked": 75}
-CLASSES = [one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, DesktuneError) and one is not DesktuneError]
+CLASSES = [
+    one
+    for _, one in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(one, DesktuneError) and one is not DesktuneError
+]
 
 
 def make(kind: type[DesktuneError]) -> DesktuneError:

@@ -53,7 +53,8 @@ def test_functions_stop_at_60_lines() -> None:
 def test_parameters_are_few() -> None:
     """Command functions of the CLI are exempt: their parameters are options."""
     counts = {
-        name: len([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]) - (bool(node.args.args) and node.args.args[0].arg in ("self", "cls"))
+        name: len([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs])
+        - (bool(node.args.args) and node.args.args[0].arg in ("self", "cls"))
         for name, node in functions()
         if "/cli/" not in name
     }
@@ -67,12 +68,22 @@ def test_no_guessing() -> None:
     probes, asserts, broad = [], [], []
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            where = f"{path.relative_to(ROOT)}:{node.lineno}" if isinstance(node, ast.expr | ast.stmt | ast.ExceptHandler) else ""
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr"):
+            where = (
+                f"{path.relative_to(ROOT)}:{node.lineno}"
+                if isinstance(node, ast.expr | ast.stmt | ast.ExceptHandler)
+                else ""
+            )
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in ("getattr", "hasattr")
+            ):
                 probes.append(where)
             elif isinstance(node, ast.Assert):
                 asserts.append(where)
-            elif isinstance(node, ast.ExceptHandler) and isinstance(node.type, ast.Name) and node.type.id == "Exception":
+            elif (
+                isinstance(node, ast.ExceptHandler) and isinstance(node.type, ast.Name) and node.type.id == "Exception"
+            ):
                 broad.append(where)
     assert len(probes) <= 2 * lines / 1000, probes
     assert asserts == []
@@ -98,8 +109,11 @@ def test_only_durable_writes() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("module", ["desktune", "desktune.cli.main", "desktune.config.load", "desktune.runs", "desktune.starters"])
+@pytest.mark.parametrize(
+    "module", ["desktune", "desktune.cli.main", "desktune.config.load", "desktune.runs", "desktune.starters"]
+)
 def test_no_torch_at_import(module: str) -> None:
-    code = f"import sys, {module}; print(sorted({{'torch', 'transformers', 'peft', 'pyarrow', 'datasets'}} & set(sys.modules)))"
+    heavy = {"torch", "transformers", "peft", "pyarrow", "datasets"}
+    code = f"import sys, {module}; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

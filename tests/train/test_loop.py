@@ -61,8 +61,12 @@ def rows_for(bundle: Bundle, count: int, seed: int = 0) -> list[Encoded]:
     eos, vocabulary = bundle.tokenizer.eos_token_id, 40
     rows = []
     for number in range(count):
-        source = torch.randint(5, vocabulary, (int(torch.randint(2, 14, (1,), generator=random)),), generator=random).tolist()
-        target = torch.randint(5, vocabulary, (int(torch.randint(1, 9, (1,), generator=random)),), generator=random).tolist()
+        source = torch.randint(
+            5, vocabulary, (int(torch.randint(2, 14, (1,), generator=random)),), generator=random
+        ).tolist()
+        target = torch.randint(
+            5, vocabulary, (int(torch.randint(1, 9, (1,), generator=random)),), generator=random
+        ).tolist()
         if bundle.family.encoder_decoder:
             ids, labels = [*source, eos], [*target, eos]
         else:
@@ -71,7 +75,9 @@ def rows_for(bundle: Bundle, count: int, seed: int = 0) -> list[Encoded]:
     return rows
 
 
-def make_loop(bundle: Bundle, run: Path, events: list[Event] | None = None, budget: int = 4096, **training: object) -> Loop:
+def make_loop(
+    bundle: Bundle, run: Path, events: list[Event] | None = None, budget: int = 4096, **training: object
+) -> Loop:
     section = TrainingSection(**{"eval_strategy": "no", "save_strategy": "no", "learning_rate": 1e-2, **training})
     rows = TrainingRows(EncodedSet.from_rows(rows_for(bundle, 40)), EncodedSet.from_rows(rows_for(bundle, 9, seed=9)))
     emit = (lambda event: None) if events is None else events.append
@@ -100,29 +106,47 @@ def test_padded_batch_is_the_sum_of_its_rows(family: str, folders: dict[str, Pat
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_gradient_does_not_depend_on_micro_batches_or_accumulation(family: str, folders: dict[str, Path], tmp_path: Path) -> None:
+def test_gradient_does_not_depend_on_micro_batches_or_accumulation(
+    family: str, folders: dict[str, Path], tmp_path: Path
+) -> None:
     """One step over 16 rows: as 1 x 16 or 4 x 4 rows, whole or in micro-batches of one row."""
     gradients = []
     for rows, accumulation, budget in [(16, 1, 10_000), (4, 4, 10_000), (16, 1, 60), (8, 2, 1)]:
         bundle = load(folders[family])
         without_dropout(bundle.model)
-        one = make_loop(bundle, tmp_path, budget=budget, per_device_train_batch_size=rows, gradient_accumulation_steps=accumulation)
+        one = make_loop(
+            bundle, tmp_path, budget=budget, per_device_train_batch_size=rows, gradient_accumulation_steps=accumulation
+        )
         _, step = one.order.rows_of(0)
         one._gradient(micro_batches(step, one.input_lengths, one.label_lengths, budget))
-        gradients.append(torch.cat([p.grad.flatten() for _, p in checkpoint.named_trained(bundle.model) if p.grad is not None]))
+        gradients.append(
+            torch.cat([p.grad.flatten() for _, p in checkpoint.named_trained(bundle.model) if p.grad is not None])
+        )
     for other in gradients[1:]:
         assert torch.linalg.vector_norm(other - gradients[0]) / torch.linalg.vector_norm(gradients[0]) < 1e-6
 
 
 @pytest.mark.parametrize(("family", "adapter"), [("t5", FULL), ("marian", LORA), ("llama", LORA)])
-def test_resume_is_bit_identical(family: str, adapter: AdapterSection, folders: dict[str, Path], tmp_path: Path) -> None:
-    """Dropout on, three epochs, resumed in the middle of the second: same weights, same optimizer state, same losses."""
-    options = {"max_steps": 12, "save_strategy": "steps", "save_steps": 4, "per_device_train_batch_size": 8, "logging_steps": 1}
+def test_resume_is_bit_identical(
+    family: str, adapter: AdapterSection, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    """Dropout on, three epochs, resumed in the middle of the second: same weights, optimizer and losses."""
+    options = {
+        "max_steps": 12,
+        "save_strategy": "steps",
+        "save_steps": 4,
+        "per_device_train_batch_size": 8,
+        "logging_steps": 1,
+    }
     events: list[Event] = []
-    straight = make_loop(load(folders[family], adapter), tmp_path / "a", events, eval_strategy="steps", eval_steps=3, **options)
+    straight = make_loop(
+        load(folders[family], adapter), tmp_path / "a", events, eval_strategy="steps", eval_steps=3, **options
+    )
     straight.run()
     again: list[Event] = []
-    second = make_loop(load(folders[family], adapter), tmp_path / "b", again, eval_strategy="steps", eval_steps=3, **options)
+    second = make_loop(
+        load(folders[family], adapter), tmp_path / "b", again, eval_strategy="steps", eval_steps=3, **options
+    )
     second.resume(checkpoint.folder_of(tmp_path / "a", 8))
     second.run()
     for name in (checkpoint.WEIGHTS, checkpoint.OPTIMIZER):
@@ -178,11 +202,15 @@ def test_best_checkpoint_is_kept_and_patience_stops(folders: dict[str, Path], tm
     best = min(values, key=lambda step: values[step])
     assert result.position.stopped_early
     assert result.position.best_step == best == max(values) - 3
-    assert [folder.name for folder in checkpoint.all_of(tmp_path)] == sorted({f"step-{step:06d}" for step in (best, max(values) - 1, max(values))})
+    assert [folder.name for folder in checkpoint.all_of(tmp_path)] == sorted(
+        {f"step-{step:06d}" for step in (best, max(values) - 1, max(values))}
+    )
     assert all(durable.verify(folder) == [] for folder in checkpoint.all_of(tmp_path))
 
 
-def test_non_finite_gradient_is_never_stepped(folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_non_finite_gradient_is_never_stepped(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A NaN in step 3: that step is skipped and said, with the rows' places; the rest goes on finite."""
     events: list[Event] = []
     one = make_loop(load(folders["t5"]), tmp_path, events, max_steps=6)
@@ -202,7 +230,9 @@ def test_five_in_a_row_diverge(folders: dict[str, Path], tmp_path: Path, monkeyp
     one = make_loop(load(folders["t5"]), tmp_path, max_steps=20, save_strategy="steps", save_steps=2)
     honest = loop.summed_loss
     monkeypatch.setattr(
-        loop, "summed_loss", lambda model, batch, smoothing: honest(model, batch, smoothing) * (math.inf if one.position.step > 3 else 1)
+        loop,
+        "summed_loss",
+        lambda model, batch, smoothing: honest(model, batch, smoothing) * (math.inf if one.position.step > 3 else 1),
     )
     with pytest.raises(Diverged, match=r"5 steps in a row.*step-000008|5 steps in a row.*step-00000[468]"):
         one.run()
@@ -230,7 +260,9 @@ def test_out_of_memory_halves_micro_batches_and_trains_the_same(
         assert torch.allclose(mine, other, atol=1e-6)
 
 
-def test_out_of_memory_with_one_row_says_what_to_do(folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_with_one_row_says_what_to_do(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_memory(model: object, batch: dict, smoothing: float) -> torch.Tensor:
         raise torch.OutOfMemoryError("no room")
 
@@ -270,7 +302,15 @@ def test_damaged_checkpoint_is_passed_over(folders: dict[str, Path], tmp_path: P
 def test_copy_task_is_learnt(folders: dict[str, Path], tmp_path: Path) -> None:
     """End to end: 40 rows by heart in a minute's worth of tiny steps."""
     events: list[Event] = []
-    one = make_loop(load(folders["llama"]), tmp_path, events, max_steps=120, learning_rate=1e-2, per_device_train_batch_size=20, logging_steps=20)
+    one = make_loop(
+        load(folders["llama"]),
+        tmp_path,
+        events,
+        max_steps=120,
+        learning_rate=1e-2,
+        per_device_train_batch_size=20,
+        logging_steps=20,
+    )
     one.run()
     losses = [event.loss for event in events if isinstance(event, Step)]
     assert losses[-1] < 0.3 < losses[0]
@@ -284,5 +324,3 @@ def test_checkpointing_activations_changes_nothing(folders: dict[str, Path], tmp
         one.run()
         results.append([p.detach().clone() for _, p in checkpoint.named_trained(one.model)])
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*results, strict=True))
-
-

@@ -24,7 +24,9 @@ def test_schedules_equal_transformers(name: str, warmup: int) -> None:
     kind = "constant_with_warmup" if name == "constant" else name
     schedule = transformers.get_scheduler(kind, reference, num_warmup_steps=warmup, num_training_steps=40)
     for step in range(40):
-        assert learning_rate(section, step, 40, warmup) == pytest.approx(schedule.get_last_lr()[0], rel=1e-12, abs=1e-15)
+        assert learning_rate(section, step, 40, warmup) == pytest.approx(
+            schedule.get_last_lr()[0], rel=1e-12, abs=1e-15
+        )
         reference.step()
         schedule.step()
 
@@ -47,7 +49,9 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:
     optimizer.step()
 
 
-@pytest.mark.parametrize(("optim", "arguments"), [("adamw", {"betas": [0.8, 0.9]}), ("adafactor", {}), ("sgd", {"momentum": 0.9})])
+@pytest.mark.parametrize(
+    ("optim", "arguments"), [("adamw", {"betas": [0.8, 0.9]}), ("adafactor", {}), ("sgd", {"momentum": 0.9})]
+)
 def test_state_by_name_goes_on_bit_by_bit(optim: str, arguments: dict) -> None:
     section = TrainingSection(optim=optim, optim_args=arguments)
     straight, resumed = two_layers(), two_layers()

@@ -1,0 +1,1 @@
+"""Which rows make an optimizer step, and how they become tensors."""

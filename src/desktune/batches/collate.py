@@ -31,7 +31,8 @@ class Shape:
 def shape_of(family: Family, tokenizer: PreTrainedTokenizerBase, model_config: Mapping[str, Any]) -> Shape:
     """Return what collation has to know of a model with this tokenizer and ``config.json``."""
     pad_id = tokenizer.pad_token_id
-    return Shape(family.encoder_decoder, 0 if pad_id is None else int(pad_id), model_config.get("decoder_start_token_id"))
+    start_id = model_config.get("decoder_start_token_id")
+    return Shape(family.encoder_decoder, pad_id if isinstance(pad_id, int) else 0, start_id)
 
 
 def collate(rows: Sequence[Encoded], shape: Shape, device: torch.device | str = "cpu") -> dict[str, Tensor]:
@@ -65,6 +66,7 @@ def pad(sequences: Sequence[Sequence[int]], filler: int, *, left: bool = False) 
     """Return [B, longest] int64; ``left`` puts the filler first (causal generation)."""
     longest = max(len(ids) for ids in sequences)
     padded = [
-        [*[filler] * (longest - len(ids)), *ids] if left else [*ids, *[filler] * (longest - len(ids))] for ids in sequences
+        [*[filler] * (longest - len(ids)), *ids] if left else [*ids, *[filler] * (longest - len(ids))]
+        for ids in sequences
     ]
     return torch.tensor(padded, dtype=torch.int64)

@@ -31,12 +31,18 @@ class HeldOut:
 
 
 def heldout_loss(
-    bundle: Bundle, rows: Sequence[Encoded], batch_rows: int, emit: Emit = silent, autocast_dtype: torch.dtype | None = None
+    bundle: Bundle,
+    rows: Sequence[Encoded],
+    batch_rows: int,
+    emit: Emit = silent,
+    autocast_dtype: torch.dtype | None = None,
 ) -> HeldOut:
     """Measure the loss of a model on rows, leaving its mode and every random state as they were."""
     order = sorted(range(len(rows)), key=lambda index: len(rows[index].input_ids) + len(rows[index].labels))
     shape, total, tokens = shape_of(bundle.family, bundle.tokenizer, bundle.located.config), 0.0, 0
-    precision = contextlib.nullcontext() if autocast_dtype is None else torch.autocast(bundle.device.type, dtype=autocast_dtype)
+    precision = (
+        contextlib.nullcontext() if autocast_dtype is None else torch.autocast(bundle.device.type, dtype=autocast_dtype)
+    )
     with evaluating(bundle.model), precision:
         for start in range(0, len(order), batch_rows):
             batch = collate([rows[index] for index in order[start : start + batch_rows]], shape, bundle.device)

@@ -36,7 +36,11 @@ def _exact_match(outputs: Sequence[str], references: Sequence[str]) -> Score:
     return Score(100.0 * hits / max(1, len(references)), "exact|strip:both")
 
 
-METRICS: dict[str, Callable[[Sequence[str], Sequence[str]], Score]] = {"bleu": _bleu, "chrf": _chrf, "exact_match": _exact_match}
+METRICS: dict[str, Callable[[Sequence[str], Sequence[str]], Score]] = {
+    "bleu": _bleu,
+    "chrf": _chrf,
+    "exact_match": _exact_match,
+}
 LABELS = {"bleu": "BLEU", "chrf": "chrF++", "exact_match": "exact match %"}
 
 

@@ -52,7 +52,9 @@ class Report:
         }
 
 
-def evaluate_rows(bundle: Bundle, rows: Sequence[Encoded], section: EvaluationSection, batch_rows: int, emit: Emit = silent) -> Scores:
+def evaluate_rows(
+    bundle: Bundle, rows: Sequence[Encoded], section: EvaluationSection, batch_rows: int, emit: Emit = silent
+) -> Scores:
     """Measure a model on rows: loss, and with ``predict_with_generate`` the metrics of greedy outputs."""
     held_out = heldout_loss(bundle, rows, batch_rows, emit)
     if not section.predict_with_generate:
@@ -73,7 +75,9 @@ def compare(base: Scores, tuned: Scores, rows: Sequence[Encoded], emit: Emit = s
     emit(Table(f"Base against tuned on {len(rows):,} rows", ("", "base", "tuned", "difference"), tuple(lines)))
     for name, reached in tuned.metrics.items():
         emit(Note(f"{LABELS[name]}: {reached.signature}"))
-    report = Report(base, tuned, tuple(_row(row, one, two) for row, one, two in zip(rows, base.outputs, tuned.outputs, strict=True)))
+    report = Report(
+        base, tuned, tuple(_row(row, one, two) for row, one, two in zip(rows, base.outputs, tuned.outputs, strict=True))
+    )
     if tuned.metrics:
         _show(report, emit)
     return report
@@ -85,13 +89,19 @@ def smoke_test(bundle: Bundle, rows: Sequence[Encoded]) -> list[str]:
     guessing = math.log(bundle.located.config["vocab_size"])
     warnings = []
     if not math.isfinite(found.loss):
-        warnings.append(f"the untouched base has a loss of {found.loss} on validation rows: its weights or precision are wrong")
+        warnings.append(
+            f"the untouched base has a loss of {found.loss} on validation rows: its weights or precision are wrong"
+        )
     elif found.loss > guessing + 1:
         warnings.append(
-            f"the untouched base has a loss of {found.loss:.1f} on validation rows, worse than guessing ({guessing:.1f}): "
-            "a wrong tokenizer, weights that were not loaded, or rows of another kind"
+            f"the untouched base has a loss of {found.loss:.1f} on validation rows, worse than guessing "
+            f"({guessing:.1f}): a wrong tokenizer, weights that were not loaded, or rows of another kind"
         )
-    outputs = decode(bundle, [row.input_ids[: row.prompt_length] for row in rows], decoding(GenerationSection(num_beams=1, max_new_tokens=32)))
+    outputs = decode(
+        bundle,
+        [row.input_ids[: row.prompt_length] for row in rows],
+        decoding(GenerationSection(num_beams=1, max_new_tokens=32)),
+    )
     if not any(outputs):
         warnings.append("the untouched base answers validation rows with nothing at all")
     return warnings
@@ -111,10 +121,17 @@ def _row(row: Encoded, base: str, tuned: str) -> dict[str, Any]:
 
 def _show(report: Report, emit: Emit) -> None:
     by_score = sorted(report.rows, key=lambda row: row["tuned_chrf"])
-    by_loss = [row for row in sorted(report.rows, key=lambda row: row["tuned_chrf"] - row["base_chrf"]) if row["tuned_chrf"] < row["base_chrf"]]
+    by_loss = [
+        row
+        for row in sorted(report.rows, key=lambda row: row["tuned_chrf"] - row["base_chrf"])
+        if row["tuned_chrf"] < row["base_chrf"]
+    ]
     for title, rows in (("Best rows", by_score[::-1]), ("Worst rows", by_score), ("Lost against the base", by_loss)):
         if rows:
-            cells = tuple(tuple(_cut(str(row[key])) for key in ("origin", "source", "reference", "base", "tuned")) for row in rows[:SHOWN_ROWS])
+            cells = tuple(
+                tuple(_cut(str(row[key])) for key in ("origin", "source", "reference", "base", "tuned"))
+                for row in rows[:SHOWN_ROWS]
+            )
             emit(Table(title, ("row", "source", "reference", "base", "tuned"), cells))
 
 

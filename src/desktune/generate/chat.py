@@ -1,4 +1,4 @@
-"""The state of ``desktune chat RUN``: turns, settings, and which of the two models answers. Input and output are the CLI's."""
+"""The state of ``desktune chat RUN``: turns, settings, which of the two models answers. The CLI reads and prints."""
 
 from __future__ import annotations
 
@@ -81,7 +81,9 @@ class Chat:
     def _set(self, words: str) -> str:
         name, _, text = words.replace("=", " ", 1).partition(" ")
         if not name or not text.strip():
-            return "write it like /set num_beams 4; now: " + ", ".join(f"{key}={value}" for key, value in self._how.settings.items())
+            return "write it like /set num_beams 4; now: " + ", ".join(
+                f"{key}={value}" for key, value in self._how.settings.items()
+            )
         try:
             value = YAML(typ="safe", pure=True).load(text)
         except YAMLError as error:

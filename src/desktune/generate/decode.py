@@ -1,8 +1,8 @@
 """Batched decoding: prompts as token ids in, texts out, in the order they came.
 
-The settings are laid over the *model's own* generation config, so that its decoder start, forced tokens and forbidden words
-hold. Greedy and beam outputs of a batch are those of its rows alone: causal prompts are padded on the left, sources on the
-right, and padding is masked.
+The settings are laid over the *model's own* generation config, so that its decoder start, forced tokens and forbidden
+words hold. Greedy and beam outputs of a batch are those of its rows alone: causal prompts are padded on the left,
+sources on the right, and padding is masked.
 """
 
 from __future__ import annotations
@@ -42,13 +42,17 @@ def decoding(section: GenerationSection, **overrides: Any) -> Decoding:
     known = [name for name in GenerationSection.model_fields if name != "variants"]
     unknown = [name for name in overrides if name not in known]
     if unknown:
-        raise ConfigError(f"generation.{unknown[0]}: unknown setting{nearest(unknown[0], known)}; there are {', '.join(known)}")
+        raise ConfigError(
+            f"generation.{unknown[0]}: unknown setting{nearest(unknown[0], known)}; there are {', '.join(known)}"
+        )
     try:
         merged = GenerationSection.model_validate({**section.model_dump(), **overrides})
     except ValueError as error:
         first = error.errors()[0]  # pyright: ignore[reportAttributeAccessIssue] - a pydantic ValidationError
         raise ConfigError(f"generation.{first['loc'][0]}: {first['msg']}; found {first['input']!r}") from error
-    return Decoding({name: value for name, value in merged.model_dump(exclude={"variants"}).items() if value is not None})
+    return Decoding(
+        {name: value for name, value in merged.model_dump(exclude={"variants"}).items() if value is not None}
+    )
 
 
 def decode(bundle: Bundle, prompts: Sequence[Sequence[int]], how: Decoding, emit: Emit = silent) -> list[str]:
@@ -68,7 +72,9 @@ def decode(bundle: Bundle, prompts: Sequence[Sequence[int]], how: Decoding, emit
     try:
         for start in range(0, len(order), BATCH_ROWS):
             chosen = order[start : start + BATCH_ROWS]
-            for index, text in zip(chosen, _answer(bundle, [prompts[index] for index in chosen], config, how.seed + start), strict=True):
+            for index, text in zip(
+                chosen, _answer(bundle, [prompts[index] for index in chosen], config, how.seed + start), strict=True
+            ):
                 answers[index] = text
             emit(Progress("generating", min(start + BATCH_ROWS, len(order)), len(order)))
     finally:

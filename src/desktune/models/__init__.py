@@ -1,0 +1,1 @@
+"""Find, load, adapt and save models."""

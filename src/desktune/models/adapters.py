@@ -1,8 +1,8 @@
 """What is trained: a low-rank adapter around a frozen base (peft), or all weights.
 
-Adapter weights are float32 whatever the base's precision. Modules are chosen by name: ``all-linear`` (every linear layer
-but the head), ``attention`` (the family's own names), or a list. Names that match nothing are an error, since peft's
-defaults differ by family and some have none.
+Adapter weights are float32 whatever the base's precision. Modules are chosen by name: ``all-linear`` (every linear
+layer but the head), ``attention`` (the family's own names), or a list. Names that match nothing are an error, since
+peft's defaults differ by family and some have none.
 """
 
 from __future__ import annotations
@@ -117,7 +117,9 @@ def _check_fits(bundle: Bundle, folder: Path) -> None:
             if not found:
                 continue
             if name not in layers:
-                raise AdapterError(f"{folder}: the adapter is for a layer {name!r} that {bundle.located.name} does not have")
+                raise AdapterError(
+                    f"{folder}: the adapter is for a layer {name!r} that {bundle.located.name} does not have"
+                )
             columns = file.get_slice(key).get_shape()[1]
             if columns != _inputs_of(layers[name]):
                 raise AdapterError(
@@ -136,7 +138,7 @@ def _inputs_of(layer: nn.Module) -> int:
 
 def _freeze_sinusoids(model: nn.Module) -> None:
     """Sinusoidal positions are parameters in Marian's class, but a formula: they are not trained."""
-    for name, module in model.named_modules():
+    for module in model.modules():
         if type(module).__name__.endswith("SinusoidalPositionalEmbedding"):
             for parameter in module.parameters():
                 parameter.requires_grad_(False)

@@ -43,5 +43,7 @@ def converted(folder: Path) -> Path:
         done = subprocess.run([*command, *map(str, pickles)], capture_output=True, text=True, check=False)
         if done.returncode:
             reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-            raise ModelNotFound(f"{folder}: its .bin weights were refused: {reason[0]}; look for a safetensors version of the model")
+            raise ModelNotFound(
+                f"{folder}: its .bin weights were refused: {reason[0]}; look for a safetensors version of the model"
+            )
     return final

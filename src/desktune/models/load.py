@@ -78,7 +78,9 @@ def locate(section: ModelSection) -> Located:
     folder = _folder_of(section)
     config_file = folder / "config.json"
     if not config_file.is_file():
-        raise ModelNotFound(f"model.name: {section.name}: {folder} has no config.json; name a folder that a model was saved to")
+        raise ModelNotFound(
+            f"model.name: {section.name}: {folder} has no config.json; name a folder that a model was saved to"
+        )
     if not list(folder.glob("*.safetensors")) and list(folder.glob("pytorch_model*.bin")):
         folder = converted(folder)
     config = json.loads(config_file.read_text(encoding="utf-8"))
@@ -109,7 +111,9 @@ def load_tokenizer(located: Located) -> PreTrainedTokenizerBase:
     options = {} if not (located.folder / "tokenizer.model").is_file() else _llama_options(located.folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(located.folder, trust_remote_code=False, **options)
     if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.unk_token if tokenizer.unk_token not in (None, tokenizer.eos_token) else tokenizer.eos_token
+        tokenizer.pad_token = (
+            tokenizer.unk_token if tokenizer.unk_token not in (None, tokenizer.eos_token) else tokenizer.eos_token
+        )
     return tokenizer
 
 
@@ -120,7 +124,9 @@ def load_base(located: Located, tokenizer: PreTrainedTokenizerBase, task: Task, 
         ModelNotFound: weights are missing or of other shapes than its config says.
     """
     auto_class = getattr(transformers, located.family.auto_class)
-    attention = {} if placement.attn_implementation == "auto" else {"attn_implementation": placement.attn_implementation}
+    attention = (
+        {} if placement.attn_implementation == "auto" else {"attn_implementation": placement.attn_implementation}
+    )
     model, info = auto_class.from_pretrained(
         located.folder,
         dtype=placement.dtype,
@@ -131,7 +137,9 @@ def load_base(located: Located, tokenizer: PreTrainedTokenizerBase, task: Task, 
     )
     broken = sorted({*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])})
     if broken:
-        raise ModelNotFound(f"{located.name}: {len(broken)} weights are missing or of another shape: {', '.join(broken[:5])}")
+        raise ModelNotFound(
+            f"{located.name}: {len(broken)} weights are missing or of another shape: {', '.join(broken[:5])}"
+        )
     _know_padding(model, tokenizer)
     return Bundle(model.to(placement.device).eval(), tokenizer, located, task, placement)
 
@@ -154,7 +162,9 @@ def _snapshot(section: ModelSection) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(huggingface_hub.snapshot_download(section.name, revision=section.revision, allow_patterns=_PATTERNS))
+        return Path(
+            huggingface_hub.snapshot_download(section.name, revision=section.revision, allow_patterns=_PATTERNS)
+        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         known = list(starters.STARTERS)
         raise ModelNotFound(

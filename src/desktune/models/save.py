@@ -30,7 +30,7 @@ def save_model(bundle: Bundle, folder: Path) -> None:
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, located: Located, folder: Path) -> None:
-    """Write a tokenizer, and the original files that transformers would leave out (spiece.model, tokenizer.model ...)."""
+    """Write a tokenizer, and the original files that transformers leaves out (spiece.model, tokenizer.model ...)."""
     tokenizer.save_pretrained(folder)
     for name in located.family.tokenizer_files:
         original = located.folder / name
@@ -52,7 +52,6 @@ def check_partner(folder: Path, located: Located) -> None:
     if known["base_weights"] != located.weights_hash:
         raise ModelMismatch(
             f"{folder}: was trained from {known['base']} with weights {known['base_weights'][:12]}, "
-            f"{located.name} has {located.weights_hash[:12]}; name the base it was trained from (model.name, model.revision)"
+            f"{located.name} has {located.weights_hash[:12]}; "
+            "name the base it was trained from (model.name, model.revision)"
         )
-
-

@@ -1,6 +1,6 @@
 """The child process of ``models.convert``: ``python -m desktune.models.unpickle OUT.safetensors IN.bin ...``.
 
-The only place where torch reads a pickle, with ``weights_only``: tensors and plain containers, anything else is refused.
+The only place where torch reads a pickle, with ``weights_only``: tensors and plain containers, all else is refused.
 Sockets are refused too, as a second wall.
 """
 
@@ -19,7 +19,9 @@ def main(arguments: Sequence[str]) -> None:
     tensors: dict[str, torch.Tensor] = {}
     for pickle in arguments[1:]:
         loaded = torch.load(pickle, map_location="cpu", weights_only=True)
-        tensors.update({name: value.clone().contiguous() for name, value in loaded.items() if isinstance(value, torch.Tensor)})
+        tensors.update(
+            {name: value.clone().contiguous() for name, value in loaded.items() if isinstance(value, torch.Tensor)}
+        )
     save_file(tensors, arguments[0], metadata={"format": "pt"})
 
 

@@ -42,6 +42,14 @@ class MergeReport:
     largest_logit: float
     equal_texts: int
 
+    def sentence(self) -> str:
+        """Return the figures in words."""
+        return (
+            f"the largest difference of a logit is {self.largest_difference:.2e} "
+            f"(the largest logit {self.largest_logit:.1f}), "
+            f"{self.equal_texts} of {self.rows} greedy texts are equal"
+        )
+
 
 @dataclass(frozen=True)
 class _Answers:
@@ -49,7 +57,9 @@ class _Answers:
     texts: list[str]
 
 
-def merge(base: Bundle, tuned: Path, final: Path, rows: Sequence[Encoded], emit: Emit, *, replace: bool = False) -> MergeReport:
+def merge(
+    base: Bundle, tuned: Path, final: Path, rows: Sequence[Encoded], emit: Emit, *, replace: bool = False
+) -> MergeReport:
     """Merge, prove and name a model folder.
 
     Args:
@@ -75,7 +85,7 @@ def merge(base: Bundle, tuned: Path, final: Path, rows: Sequence[Encoded], emit:
         report = _prove(base, staged, final, rows, wanted)
         durable.write_text(staged / "README.md", _card(base, tuned, report))
         durable.write_json(staged / DESCRIPTION, _description(base, tuned, report))
-    emit(Note(f"proof on {report.rows} rows: largest difference of a logit {report.largest_difference:.2e} (of {report.largest_logit:.1f}), {report.equal_texts} of {report.rows} greedy texts equal"))
+    emit(Note(f"proof on {report.rows} held-out rows: {report.sentence()}"))
     emit(Saved("merged model", str(final)))
     return report
 
@@ -109,7 +119,10 @@ def _write(together: Bundle, tuned: Path, staged: Path) -> None:
 
 def _prove(base: Bundle, staged: Path, final: Path, rows: Sequence[Encoded], wanted: _Answers) -> MergeReport:
     """Load the folder again by plain transformers and compare."""
-    auto_class = {"AutoModelForSeq2SeqLM": transformers.AutoModelForSeq2SeqLM, "AutoModelForCausalLM": transformers.AutoModelForCausalLM}
+    auto_class = {
+        "AutoModelForSeq2SeqLM": transformers.AutoModelForSeq2SeqLM,
+        "AutoModelForCausalLM": transformers.AutoModelForCausalLM,
+    }
     model = auto_class[base.family.auto_class].from_pretrained(staged, dtype=torch.float32).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(staged)
     again = Bundle(model, tokenizer, base.located, base.task, base.placement)
@@ -117,13 +130,14 @@ def _prove(base: Bundle, staged: Path, final: Path, rows: Sequence[Encoded], wan
     difference = max(float((one - other).abs().max()) for one, other in zip(found.logits, wanted.logits, strict=True))
     largest = max(float(one.abs().max()) for one in wanted.logits)
     equal = sum(one == other for one, other in zip(found.texts, wanted.texts, strict=True))
+    report = MergeReport(final, len(rows), difference, largest, equal)
     words = sum(tokenizer(row.prompt)["input_ids"] != base.tokenizer(row.prompt)["input_ids"] for row in rows)
     if difference > TOLERANCE * max(1.0, largest) or equal != len(rows) or words:
         raise MergeMismatch(
-            f"{final}: the merged model does not answer like base and adapter: largest difference of a logit {difference:.2e} "
-            f"(of {largest:.1f}), {equal} of {len(rows)} greedy texts equal, {words} texts tokenized otherwise; nothing was written"
+            f"{final}: the merged model does not answer like base and adapter: {report.sentence()}, "
+            f"{words} texts are tokenized otherwise; nothing was written"
         )
-    return MergeReport(final, len(rows), difference, largest, equal)
+    return report
 
 
 def _description(base: Bundle, tuned: Path, report: MergeReport) -> dict[str, object]:
@@ -135,8 +149,7 @@ def _description(base: Bundle, tuned: Path, report: MergeReport) -> dict[str, ob
 def _card(base: Bundle, tuned: Path, report: MergeReport) -> str:
     return (
         f"# {report.folder.name}\n\n"
-        f"{base.family.name} model, merged by desktune from {base.located.name} and the adapter of {tuned.parent.name}. Float32 safetensors; "
-        f"load it with `{base.family.auto_class}.from_pretrained`.\n\n"
-        f"Proof on {report.rows} held-out rows: loaded again by plain transformers, the largest difference of a logit is "
-        f"{report.largest_difference:.2e} (largest logit {report.largest_logit:.1f}), {report.equal_texts} of {report.rows} greedy texts are equal.\n"
+        f"{base.family.name} model, merged by desktune from {base.located.name} and {tuned.parent.name}. "
+        f"Float32 safetensors; load it with `{base.family.auto_class}.from_pretrained`.\n\n"
+        f"Proof on {report.rows} held-out rows, loaded again by plain transformers: {report.sentence()}.\n"
     )

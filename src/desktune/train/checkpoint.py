@@ -1,6 +1,6 @@
 """Whole checkpoints: the trained weights, the optimizer's state and the position, without pickle.
 
-``checkpoints/step-000050/`` holds ``weights.safetensors`` (parameters that are trained, in the precision of the master),
+``checkpoints/step-000050/`` holds ``weights.safetensors`` (what is trained, in the precision of the master),
 ``optimizer.safetensors`` (by parameter name), ``state.json`` and a manifest with sizes and hashes that is written last.
 The newest folder that verifies is the one to go on from; a damaged one is named and passed over. The order of rows and
 the dropout masks are pure functions of seed and step, so no random state has to be kept.
@@ -67,7 +67,9 @@ def save(run: Path, model: nn.Module, optimizer: Optimizer, position: Position, 
     weights = {name: parameter.detach().cpu().contiguous() for name, parameter in named}
     bad = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
     if bad:
-        raise Diverged(f"step {position.step}: {len(bad)} weights are not finite, e.g. {bad[0]}; no checkpoint is made of them")
+        raise Diverged(
+            f"step {position.step}: {len(bad)} weights are not finite, e.g. {bad[0]}; no checkpoint is made of them"
+        )
     with durable.staging(folder, replace=True) as staged:
         save_file(weights, staged / WEIGHTS)
         save_file(optimizer_tensors(optimizer, named), staged / OPTIMIZER)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,11 +70,15 @@ class Loop:
     def __init__(self, bundle: Bundle, rows: TrainingRows, recipe: Recipe, run: Path, emit: Emit) -> None:
         section = recipe.training
         self.bundle, self.rows, self.recipe, self.run_folder, self.emit = bundle, rows, recipe, run, emit
-        self.model: nn.Module = bundle.model
+        self.model: Any = bundle.model  # a transformers model, or peft's around one
         self.input_lengths = rows.train.input_lengths
-        self.label_lengths = rows.train.label_lengths if bundle.family.encoder_decoder else np.zeros_like(self.input_lengths)
+        self.label_lengths = (
+            rows.train.label_lengths if bundle.family.encoder_decoder else np.zeros_like(self.input_lengths)
+        )
         self.shape = shape_of(bundle.family, bundle.tokenizer, bundle.located.config)
-        size = StepSize(section.per_device_train_batch_size * section.gradient_accumulation_steps, section.tokens_per_step)
+        size = StepSize(
+            section.per_device_train_batch_size * section.gradient_accumulation_steps, section.tokens_per_step
+        )
         self.order = Order(self.input_lengths + self.label_lengths, section.seed, size)
         self.total_steps = section.max_steps or self.order.steps_in(section.num_train_epochs)
         self.warmup_steps = count_warmup_steps(section, self.total_steps)
@@ -188,7 +193,12 @@ class Loop:
         self.emit(Evaluated(position.step, metrics, better))
         if section.early_stopping_patience and position.bad_evaluations >= section.early_stopping_patience:
             position.stopped_early = True
-            self.emit(Note(f"early stopping: {position.bad_evaluations} validations without improvement; best step {position.best_step}"))
+            self.emit(
+                Note(
+                    f"early stopping: {position.bad_evaluations} validations without improvement; "
+                    f"best step {position.best_step}"
+                )
+            )
         if better and section.load_best_model_at_end:
             self._save()
 
@@ -225,18 +235,25 @@ class Loop:
         self.skipped_in_a_row += 1
         _, rows = self.order.rows_of(self.position.step)
         origins = ", ".join(str(self.rows.train[int(row)].origin) for row in rows[:3])
-        self.emit(Warn(f"step {self.position.step + 1}: loss {loss} or gradient norm {norm} is not finite; the step is skipped (rows: {origins} …)"))
+        self.emit(
+            Warn(
+                f"step {self.position.step + 1}: loss {loss} or gradient norm {norm} is not finite; "
+                f"the step is skipped (rows: {origins} …)"
+            )
+        )
         if self.skipped_in_a_row >= MOST_SKIPPED_IN_A_ROW:
             newest = checkpoint.newest(self.run_folder, self.emit)
             raise Diverged(
-                f"step {self.position.step + 1}: {self.skipped_in_a_row} steps in a row without a finite gradient (rows {origins} …); "
-                f"last good checkpoint: {newest.name if newest else 'none'}; lower training.learning_rate, or train in float32"
+                f"step {self.position.step + 1}: {self.skipped_in_a_row} steps in a row without a finite "
+                f"gradient (rows {origins} …); "
+                f"last good checkpoint: {newest.name if newest else 'none'}; "
+                "lower training.learning_rate, or train in float32"
             )
 
     def _smaller_batches(self, batches: list[list[int]], error: torch.OutOfMemoryError) -> None:
         if all(len(rows) == 1 for rows in batches):
             raise OutOfMemory(
-                "one row alone does not fit into memory; lower data.max_source_length / max_target_length / max_length, "
+                "one row alone does not fit into memory; lower the length limits of data (max_source_length …), "
                 "set training.gradient_checkpointing=true, or take a smaller model"
             ) from error
         widest = max(len(rows) * int(max(self.input_lengths[rows]) + max(self.label_lengths[rows])) for rows in batches)
@@ -244,14 +261,23 @@ class Loop:
         self.optimizer.zero_grad(set_to_none=True)
         if self.bundle.device.type == "cuda":
             torch.cuda.empty_cache()
-        self.emit(Warn(f"out of memory: micro-batches of {self.token_budget} tokens from here on; the rows of a step stay the same"))
+        self.emit(
+            Warn(
+                f"out of memory: micro-batches of {self.token_budget} tokens from here on; "
+                "the rows of a step stay the same"
+            )
+        )
 
     def _keep_pad_row(self) -> None:
         """Keep the embedding that starts Marian's decoder at zero, which CTranslate2 takes for granted."""
         if not self.bundle.family.pad_row_stays_zero:
             return
         for _, parameter in named_trained(self.model):
-            if parameter.grad is not None and parameter.ndim == 2 and parameter.shape[0] == self.bundle.located.config["vocab_size"]:
+            if (
+                parameter.grad is not None
+                and parameter.ndim == 2
+                and parameter.shape[0] == self.bundle.located.config["vocab_size"]
+            ):
                 parameter.grad[self.shape.pad_id] = 0.0
 
     def _seed(self, micro_batch: int) -> None:
@@ -264,7 +290,13 @@ class Loop:
 
     def _say_start(self) -> None:
         rows = len(self.rows.train)
-        self.emit(Decision("steps", f"{self.total_steps:,}", f"{rows:,} rows, warm-up {self.warmup_steps}, micro-batches of up to {self.token_budget:,} tokens"))
+        self.emit(
+            Decision(
+                "steps",
+                f"{self.total_steps:,}",
+                f"{rows:,} rows, warm-up {self.warmup_steps}, micro-batches of up to {self.token_budget:,} tokens",
+            )
+        )
         if self.position.step:
             self.emit(Note(f"going on after step {self.position.step:,}"))
 

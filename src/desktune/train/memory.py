@@ -28,7 +28,7 @@ def memory_in_use(device: torch.device) -> int:
 def token_budget(model_config: Mapping[str, Any], device_bytes: int) -> int:
     """Return the padded tokens of a micro-batch whose activations fit into a share of a device's memory.
 
-    Per token: the activations of all layers, and the logits with their gradient and softmax (three times the vocabulary).
+    Per token: the activations of all layers, and the logits with their gradient and softmax (three vocabularies).
     """
     hidden = _first(model_config, "d_model", "hidden_size", "n_embd")
     layers = _first(model_config, "num_layers", "encoder_layers", "num_hidden_layers", "n_layer")

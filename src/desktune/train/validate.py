@@ -29,7 +29,9 @@ class Validation:
     ) -> None:
         wanted = rows if rows is not None and training.eval_strategy != "no" else ()
         limit = training.max_eval_samples
-        self.rows: Sequence[Encoded] = wanted if limit is None or limit >= len(wanted) else [wanted[i] for i in range(limit)]
+        self.rows: Sequence[Encoded] = (
+            wanted if limit is None or limit >= len(wanted) else [wanted[i] for i in range(limit)]
+        )
         self._bundle, self._evaluation, self._training = bundle, evaluation, training
         self._autocast_dtype = autocast_dtype
 
