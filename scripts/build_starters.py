@@ -57,10 +57,10 @@ def main() -> None:
             seen = build(starter, folder, given.steps or starter.steps, given.seed)
         else:
             seen = set()
-        general = unseen(starter, given.seed, seen, JUDGED_ROWS)
-        tried = trial.run(name, starter, folder, given.out / "data", trial.TRIALS[name], general, given.seed)
-        print(name, tried)
-        card.add_figures(folder, {"trial": tried})
+        data, general = given.out / "data", unseen(starter, given.seed, seen, JUDGED_ROWS)
+        tried = [trial.run(name, starter, folder, data, one, general, given.seed) for one in trial.TRIALS[name]]
+        print(name, *tried, sep="\n", flush=True)
+        card.add_figures(folder, {"trials": tried})
         card.write(name, starter, folder)
 
 

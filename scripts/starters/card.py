@@ -27,25 +27,27 @@ def write(name: str, starter: Starter, folder: Path) -> None:
         title=starter.title,
         domain=starter.domain,
         loader="AutoModelForCausalLM" if starter.causal else "AutoModelForSeq2SeqLM",
-        trial=_trial(figures["trial"]) if "trial" in figures else "",
-        **{key: value for key, value in figures.items() if key not in ("unseen", "trial")},
+        trials=_trials(figures["trials"]) if "trials" in figures else "",
+        **{key: value for key, value in figures.items() if key not in ("unseen", "trials")},
         **unseen,
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 
-def _trial(trial: dict[str, Any]) -> str:
-    table = "".join(f"| {who} | {one['exact']} % | {one['bleu']} | {one['chrf']} |\n" for who, one in _sides(trial))
-    return _TRIAL.format(
-        table=table,
-        **{key: trial[key] for key in ("seconds", "general_before", "general_after")},
-        **trial["rows"],
-        **trial["settings"],
-    )
+def _trials(trials: list[dict[str, Any]]) -> str:
+    first = trials[0]
+    rows = [_side("base", first["base"], first["general_before"])]
+    for trial in trials:
+        settings = trial["settings"]
+        mixed = f" with `{settings['mixed']}.jsonl`" if settings["mixed"] else ""
+        who = f"tuned{mixed}, {settings['epochs']} epochs of {trial['rows']['train']} rows, {trial['seconds']:.0f} s"
+        rows.append(_side(who, trial["tuned"], trial["general_after"]))
+    settings = first["settings"]
+    return _TRIAL.format(table="\n".join(rows), held_out=first["rows"]["held_out"], **settings)
 
 
-def _sides(trial: dict[str, Any]) -> list[tuple[str, dict[str, float]]]:
-    return [("base", trial["base"]), ("tuned", trial["tuned"])]
+def _side(who: str, domain: dict[str, float], general: float) -> str:
+    return f"| {who} | {domain['exact']} % | {domain['bleu']} | {domain['chrf']} | {general} % |"
 
 
 _CARD = """---
@@ -68,7 +70,7 @@ General domain: {domain}.
 | exact match on unseen general rows | {exact} % of {rows} (greedy, weights as stored) |
 | BLEU and chrF++ there | {bleu} and {chrf} |
 
-{trial}Limits: it knows a few hundred words. Anything outside its small grammar it has to spell, and before it is
+{trials}Limits: it knows a few hundred words. Anything outside its small grammar it has to spell, and before it is
 tuned it does so badly. It holds no knowledge of the world and no text of other people.
 
 `{loader}.from_pretrained(folder)` and `AutoTokenizer.from_pretrained(folder)` load it. It is built again by
@@ -77,13 +79,13 @@ tuned it does so badly. It holds no knowledge of the world and no text of other 
 
 _TRIAL = """## After LoRA on `{sample}.jsonl`
 
-Rank {r}, alpha {alpha}, all linear layers, learning rate {rate}, {epochs} epochs of {train} rows, {batch_rows} rows a
-batch, {seconds:.0f} s on one shared CPU core; measured on {held_out} held-out rows:
+Rank {r}, alpha {alpha}, all linear layers, learning rate {rate}, {batch_rows} rows a batch, on one shared CPU core;
+measured on {held_out} held-out rows of the sample and, in the last column, on general rows (exact match):
 
-| | exact match | BLEU | chrF++ |
-| --- | --- | --- | --- |
+| | exact match | BLEU | chrF++ | general |
+| --- | --- | --- | --- | --- |
 {table}
-General rows: {general_before} % right before, {general_after} % after. Tuned on one domain alone, it forgets
-much of the rest; mix general rows in where that matters.
+
+Tuned on one narrow sample alone, so small a model forgets much of the rest; everyday rows mixed in keep it.
 
 """

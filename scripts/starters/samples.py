@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from . import samples_answers, samples_dreams, samples_marine
+from . import samples_answers, samples_dreams, samples_general, samples_marine
 
-SAMPLES = {"marine": samples_marine.rows, "dreams": samples_dreams.rows, "answers": samples_answers.rows}
+SAMPLES = {
+    "marine": samples_marine.rows,
+    "dreams": samples_dreams.rows,
+    "answers": samples_answers.rows,
+    "everyday": samples_general.everyday,
+    "talks": samples_general.talks,
+}
 
 
 def write(folder: Path, seed: int) -> dict[str, int]:
-    """Write marine.jsonl, dreams.jsonl and answers.jsonl; return the number of rows of each."""
+    """Write a file of JSON lines for each sample; return the number of rows of each."""
     folder.mkdir(parents=True, exist_ok=True)
     counts = {}
     for name, rows in SAMPLES.items():

@@ -21,30 +21,31 @@ KEPT_ROWS = 300
 
 @dataclass(frozen=True)
 class Trial:
-    """Sample, settings; rank 16, alpha 32, all linear layers."""
+    """Sample, everyday sample to mix in (or none), settings; rank 16, alpha 32, all linear layers."""
 
     sample: str
+    mixed: str = ""
     rate: float = 4e-3
     epochs: int = 20
     batch_rows: int = 16
 
 
 TRIALS = {
-    "marian-en-fr": Trial("marine"),
-    "marian-fr-en": Trial("marine"),
-    "t5": Trial("dreams"),
-    "llama": Trial("answers"),
+    "marian-en-fr": [Trial("marine", epochs=12), Trial("marine", "everyday", epochs=12)],
+    "marian-fr-en": [Trial("marine", epochs=12), Trial("marine", "everyday", epochs=12)],
+    "t5": [Trial("dreams")],
+    "llama": [Trial("answers"), Trial("answers", "talks", epochs=15)],
 }
 
 
-def pairs(name: str, trial: Trial, folder: Path) -> list[tuple[str, str]]:
-    """Return the sample's (question, answer) pairs for a starter."""
-    rows = [json.loads(line) for line in (folder / f"{trial.sample}.jsonl").read_text(encoding="utf-8").splitlines()]
-    if trial.sample == "marine":
-        return [(row["source"], row["target"]) for row in rows if row["source_lang"] == name.split("-")[1]]
-    if trial.sample == "dreams":
+def pairs(name: str, sample: str, folder: Path) -> list[tuple[str, str]]:
+    """Return a sample's (question, answer) pairs for a starter."""
+    rows = [json.loads(line) for line in (folder / f"{sample}.jsonl").read_text(encoding="utf-8").splitlines()]
+    if "messages" in rows[0]:
+        return [(row["messages"][0]["content"], row["messages"][1]["content"]) for row in rows]
+    if "input" in rows[0]:
         return [("meaning: " + row["input"], row["output"]) for row in rows]
-    return [(row["messages"][0]["content"], row["messages"][1]["content"]) for row in rows]
+    return [(row["source"], row["target"]) for row in rows if row["source_lang"] == name.split("-")[1]]
 
 
 def run(
@@ -53,10 +54,12 @@ def run(
     """Tune on 85 % of the sample; return scores of base and tuned model on the rest and on general text."""
     from peft import LoraConfig, get_peft_model
 
-    rows = pairs(name, trial, data)
+    rows = pairs(name, trial.sample, data)
     random.Random(seed).shuffle(rows)
     cut = round(HELD_OUT * len(rows))
     held, train = rows[:cut], rows[cut:]
+    train += pairs(name, trial.mixed, data) if trial.mixed else []
+    general = [row for row in general if row not in train]
     model, tokenizer = measure.load(folder, starter.causal)
 
     def judge(asked: list[tuple[str, str]]) -> dict[str, float]:

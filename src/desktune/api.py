@@ -17,7 +17,7 @@ from desktune import durable, runs
 from desktune.config.schema import Config
 from desktune.data.prepare import Prepared
 from desktune.data.show import render_row
-from desktune.errors import Diverged, Stopped
+from desktune.errors import DesktuneError, Diverged
 from desktune.evaluate.score import Report, compare, evaluate_rows, smoke_test
 from desktune.events import Decision, Emit, Note, Saved, Warn, silent
 from desktune.generate.chat import Chat, Models
@@ -183,10 +183,9 @@ def _train_locked(session: Session, base: Bundle, run: Path, emit: Emit, *, fres
     try:
         result = loop.run()
         _finish(bundle, run, result, session, both)
-    except (Stopped, Diverged) as error:
-        runs.mark(
-            run, "stopped" if isinstance(error, Stopped) else "diverged", loop.position.step, loop.position.metrics
-        )
+    except DesktuneError as error:
+        how = "diverged" if isinstance(error, Diverged) else "stopped"
+        runs.mark(run, how, loop.position.step, loop.position.metrics)
         raise
     finally:
         trackers.close()
@@ -196,11 +195,12 @@ def _train_locked(session: Session, base: Bundle, run: Path, emit: Emit, *, fres
 def _finish(bundle: Bundle, run: Path, result: Result, session: Session, emit: Emit) -> None:
     """Put the best weights into ``model/`` and mark the run as finished."""
     section, position, place = session.plan.config.training, result.position, runs.Run(run)
-    best = section.load_best_model_at_end and position.best_step not in (None, position.step)
-    if best:
-        checkpoint.restore_weights(place.checkpoint(position.best_step or 0), bundle.model)
-    step = position.best_step if best else position.step
-    emit(Decision("model/", f"step {step}", f"best {section.metric_for_best_model}" if best else "the last weights"))
+    step, reason = position.step, "the last weights"
+    if section.load_best_model_at_end and position.best_step is not None:
+        step, reason = position.best_step, f"best {section.metric_for_best_model}: {position.best_value:.4f}"
+    if step != position.step:
+        checkpoint.restore_weights(place.checkpoint(step), bundle.model)
+    emit(Decision("model/", f"step {step}", reason))
     with durable.staging(place.model, replace=True) as staged:
         save_model(bundle, staged)
     facts = {"best_metric": section.metric_for_best_model, "best_value": position.best_value}

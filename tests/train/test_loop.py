@@ -273,6 +273,7 @@ def test_out_of_memory_with_one_row_says_what_to_do(
 
 def test_signal_saves_a_checkpoint(folders: dict[str, Path], tmp_path: Path) -> None:
     events: list[Event] = []
+    before = signal.getsignal(signal.SIGTERM)
 
     def at_step_three(event: Event) -> None:
         events.append(event)
@@ -285,7 +286,7 @@ def test_signal_saves_a_checkpoint(folders: dict[str, Path], tmp_path: Path) -> 
         one.run()
     assert stopped.value.exit_code == 143
     assert [folder.name for folder in checkpoint.all_of(tmp_path)] == ["step-000003"]
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_damaged_checkpoint_is_passed_over(folders: dict[str, Path], tmp_path: Path) -> None:

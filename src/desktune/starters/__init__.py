@@ -20,6 +20,8 @@ SAMPLES: dict[str, str] = {
     "marine": "marine science in English and French (source, target, source_lang, pub_number)",
     "dreams": "dreams and what they stand for (input, output)",
     "answers": "questions on the seashore and on sailing (messages)",
+    "everyday": "everyday sentences with the fields of marine; trained with it, they keep a model from forgetting",
+    "talks": "everyday conversations with the fields of answers, for the same purpose",
 }
 _HERE = Path(__file__).parent
 

@@ -1,0 +1,73 @@
+"""Metrics against the tool that defines them, to the last digit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from desktune.config.schema import EvaluationSection
+from desktune.evaluate.metrics import METRICS, names_for, score, sentence_chrf
+
+OUTPUTS = [
+    "le chat est sur le tapis",
+    "il pleut",
+    "Bonjour à tous !",
+    "une maison rouge",
+    "",
+    "les enfants jouent dehors",
+]
+REFERENCES = [
+    "le chat est sur la table",
+    "il pleut fort",
+    "Bonjour à tous !",
+    "une petite maison rouge",
+    "rien",
+    "des enfants jouent",
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("bleu", ["-m", "bleu"]), ("chrf", ["-m", "chrf", "--chrf-word-order", "2"])]
+)
+def test_equals_the_sacrebleu_command(name: str, options: list[str], tmp_path: Path) -> None:
+    for file, lines in (("out", OUTPUTS), ("ref", REFERENCES)):
+        (tmp_path / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "sacrebleu",
+        str(tmp_path / "ref"),
+        "-i",
+        str(tmp_path / "out"),
+        *options,
+        "-w",
+        "12",
+    ]
+    said = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    mine = METRICS[name](OUTPUTS, REFERENCES)
+    assert mine.value == pytest.approx(said["score"], abs=1e-11)
+    assert said["signature"].split("version")[0] == mine.signature.split("version")[0]
+
+
+def test_exact_match_counts_after_stripping() -> None:
+    assert METRICS["exact_match"](["a ", "b", "c"], ["a", "x", "c"]).value == pytest.approx(200 / 3)
+
+
+def test_names_by_task() -> None:
+    assert names_for(EvaluationSection(), "translation") == ["bleu", "chrf", "exact_match"]
+    assert names_for(EvaluationSection(), "seq2seq") == ["chrf", "exact_match"]
+    assert names_for(EvaluationSection(metrics=["bleu"]), "causal") == ["bleu"]
+
+
+def test_every_score_has_a_signature() -> None:
+    assert all(found.signature for found in score(list(METRICS), OUTPUTS, REFERENCES).values())
+
+
+def test_sentence_score_orders_rows() -> None:
+    assert (
+        sentence_chrf("the cat", "the cat") == 100 > sentence_chrf("the dog", "the cat") > sentence_chrf("", "the cat")
+    )
