@@ -28,7 +28,7 @@ def write(name: str, starter: Starter, folder: Path) -> None:
         domain=starter.domain,
         loader="AutoModelForCausalLM" if starter.causal else "AutoModelForSeq2SeqLM",
         trials=_trials(figures["trials"]) if "trials" in figures else "",
-        **{key: value for key, value in figures.items() if key not in ("unseen", "trials")},
+        **{key: value for key, value in figures.items() if key not in ("unseen", "trial", "trials")},
         **unseen,
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
@@ -74,7 +74,7 @@ General domain: {domain}.
 tuned it does so badly. It holds no knowledge of the world and no text of other people.
 
 `{loader}.from_pretrained(folder)` and `AutoTokenizer.from_pretrained(folder)` load it. It is built again by
-`python scripts/build_starters.py --only {name} --steps {steps} --seed {seed}`.
+`python scripts/build_starters.py --only {name} --steps {planned_steps} --stop {steps} --seed {seed}`.
 """
 
 _TRIAL = """## After LoRA on `{sample}.jsonl`

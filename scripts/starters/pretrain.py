@@ -17,11 +17,12 @@ Row = tuple[list[int], list[int]]  # encoder-decoder: source, labels; causal: id
 class Training:
     """How long and how fast."""
 
-    steps: int
+    steps: int  # the learning rate's plan
     rate: float = 1.5e-3
     warmup: int = 400
     batch_tokens: int = 3000
     weight_decay: float = 0.01
+    stop: int | None = None  # end before the plan does
 
 
 def pretrain(
@@ -35,10 +36,10 @@ def pretrain(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=training.rate, betas=(0.9, 0.98), weight_decay=training.weight_decay
     )
-    batches = _batches(rows, training.batch_tokens)
+    batches = batches_of(rows, training.batch_tokens)
     started, running = time.monotonic(), 0.0
     model.train()
-    for step in range(training.steps):
+    for step in range(training.stop or training.steps):
         for group in optimizer.param_groups:
             group["lr"] = training.rate * factor(step, training)
         batch = collate(next(batches))
@@ -72,7 +73,7 @@ def factor(step: int, training: Training) -> float:
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def _batches(chunks: Iterator[list[Row]], tokens: int) -> Iterator[list[Row]]:
+def batches_of(chunks: Iterator[list[Row]], tokens: int) -> Iterator[list[Row]]:
     generator = torch.Generator().manual_seed(1)
     for chunk in chunks:
         rows = sorted(chunk, key=lambda row: len(row[0]) + len(row[1]))

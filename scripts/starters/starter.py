@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from .pretrain import Row
+from .pretrain import Row, Training, batches_of
 
 CHUNK = 4000  # rows made, encoded and sorted at a time
 
@@ -79,11 +81,11 @@ def chunks(starter: Starter, tokenizer: Any, seed: int, seen: set[str]) -> Itera
         yield starter.encode(tokenizer, chunk)
 
 
-def replay(starter: Starter, seed: int, distinct: int) -> set[str]:
-    """Return the questions of a finished training, known by how many distinct ones it had."""
-    texts, seen = starter.texts(seed + 1), set[str]()
-    while len(seen) < distinct:
-        seen.update(starter.question(next(texts)) for _ in range(CHUNK))
+def replay(starter: Starter, tokenizer: Any, seed: int, training: Training) -> set[str]:
+    """Return the questions that a finished training has seen, by making its batches again."""
+    seen: set[str] = set()
+    made = batches_of(chunks(starter, tokenizer, seed, seen), training.batch_tokens)
+    deque(islice(made, training.stop or training.steps), maxlen=0)
     return seen
 
 

@@ -26,7 +26,7 @@ class Scores:
     loss: float  # nats per trained token
     tokens: int
     metrics: Mapping[str, Score]
-    outputs: Sequence[str]
+    outputs: Sequence[str]  # one per row; none where nothing was generated
 
     @property
     def empty(self) -> int:
@@ -58,35 +58,43 @@ def evaluate_rows(
     """Measure a model on rows: loss, and with ``predict_with_generate`` the metrics of greedy outputs."""
     held_out = heldout_loss(bundle, rows, batch_rows, emit)
     if not section.predict_with_generate:
-        return Scores(held_out.loss, held_out.tokens, {}, [""] * len(rows))
+        return Scores(held_out.loss, held_out.tokens, {}, ())
     how = decoding(GenerationSection(num_beams=1, max_new_tokens=section.max_new_tokens))
     outputs = decode(bundle, [row.input_ids[: row.prompt_length] for row in rows], how, emit)
-    references = [row.completion for row in rows]
-    return Scores(held_out.loss, held_out.tokens, score(names_for(section, bundle.task), outputs, references), outputs)
+    languages = {row.target_lang for row in rows}
+    metrics = score(
+        names_for(section, bundle.task),
+        outputs,
+        [row.completion for row in rows],
+        languages.pop() if len(languages) == 1 else None,
+    )
+    return Scores(held_out.loss, held_out.tokens, metrics, outputs)
 
 
 def compare(base: Scores, tuned: Scores, rows: Sequence[Encoded], emit: Emit = silent) -> Report:
-    """Set base and tuned side by side and show where the tuned model is best, worst, and lost most against the base."""
+    """Set base and tuned side by side and show where the tuned model is best, worst, and gained or lost most."""
     lines = [("held-out loss (nats/token)", f"{base.loss:.4f}", f"{tuned.loss:.4f}", f"{tuned.loss - base.loss:+.4f}")]
     for name, reached in tuned.metrics.items():
         before = base.metrics[name].value
         lines.append((LABELS[name], f"{before:.1f}", f"{reached.value:.1f}", f"{reached.value - before:+.1f}"))
-    lines.append(("empty outputs", str(base.empty), str(tuned.empty), f"{tuned.empty - base.empty:+d}"))
+    if tuned.outputs:
+        lines.append(("empty outputs", str(base.empty), str(tuned.empty), f"{tuned.empty - base.empty:+d}"))
     emit(Table(f"Base against tuned on {len(rows):,} rows", ("", "base", "tuned", "difference"), tuple(lines)))
     for name, reached in tuned.metrics.items():
         emit(Note(f"{LABELS[name]}: {reached.signature}"))
+    if not tuned.outputs:
+        return Report(base, tuned, tuple(_texts(row) for row in rows))
     report = Report(
         base, tuned, tuple(_row(row, one, two) for row, one, two in zip(rows, base.outputs, tuned.outputs, strict=True))
     )
-    if tuned.metrics:
-        _show(report, emit)
+    _show(report, emit)
     return report
 
 
 def smoke_test(bundle: Bundle, rows: Sequence[Encoded]) -> list[str]:
     """Return what is suspicious about an untouched base on a few rows: gibberish weights, empty answers."""
     found = heldout_loss(bundle, rows, len(rows))
-    guessing = math.log(bundle.located.config["vocab_size"])
+    guessing = math.log(bundle.model.config.get_text_config().vocab_size)
     warnings = []
     if not math.isfinite(found.loss):
         warnings.append(
@@ -107,11 +115,13 @@ def smoke_test(bundle: Bundle, rows: Sequence[Encoded]) -> list[str]:
     return warnings
 
 
+def _texts(row: Encoded) -> dict[str, Any]:
+    return {"origin": str(row.origin), "source": row.prompt, "reference": row.completion}
+
+
 def _row(row: Encoded, base: str, tuned: str) -> dict[str, Any]:
     return {
-        "origin": str(row.origin),
-        "source": row.prompt,
-        "reference": row.completion,
+        **_texts(row),
         "base": base,
         "tuned": tuned,
         "base_chrf": round(sentence_chrf(base, row.completion), 2),
@@ -121,18 +131,26 @@ def _row(row: Encoded, base: str, tuned: str) -> dict[str, Any]:
 
 def _show(report: Report, emit: Emit) -> None:
     by_score = sorted(report.rows, key=lambda row: row["tuned_chrf"])
-    by_loss = [
-        row
-        for row in sorted(report.rows, key=lambda row: row["tuned_chrf"] - row["base_chrf"])
-        if row["tuned_chrf"] < row["base_chrf"]
-    ]
-    for title, rows in (("Best rows", by_score[::-1]), ("Worst rows", by_score), ("Lost against the base", by_loss)):
+    by_gain = sorted(report.rows, key=lambda row: row["tuned_chrf"] - row["base_chrf"])
+    lost = [row for row in by_gain if row["tuned_chrf"] < row["base_chrf"]]
+    gained = [row for row in by_gain[::-1] if row["tuned_chrf"] > row["base_chrf"]]
+    for title, rows in (
+        ("Best rows", by_score[::-1]),
+        ("Worst rows", by_score),
+        ("Gained on the base", gained),
+        ("Lost against the base", lost),
+    ):
         if rows:
             cells = tuple(
-                tuple(_cut(str(row[key])) for key in ("origin", "source", "reference", "base", "tuned"))
+                (_place(row["origin"]), *(_cut(row[key]) for key in ("source", "reference", "base", "tuned")))
                 for row in rows[:SHOWN_ROWS]
             )
             emit(Table(title, ("row", "source", "reference", "base", "tuned"), cells))
+
+
+def _place(origin: str) -> str:
+    """Return file and line without the folders."""
+    return origin.rsplit("/", 1)[-1]
 
 
 def _cut(text: str) -> str:
@@ -141,4 +159,9 @@ def _cut(text: str) -> str:
 
 def _plain(scores: Scores) -> dict[str, Any]:
     metrics = {name: asdict(value) for name, value in scores.metrics.items()}
-    return {"loss": scores.loss, "tokens": scores.tokens, "metrics": metrics, "empty_outputs": scores.empty}
+    return {
+        "loss": scores.loss if math.isfinite(scores.loss) else None,  # JSON has no NaN
+        "tokens": scores.tokens,
+        "metrics": metrics,
+        "empty_outputs": scores.empty if scores.outputs else None,
+    }

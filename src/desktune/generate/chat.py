@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from desktune import durable
 from desktune.config.schema import GenerationSection
-from desktune.errors import ConfigError, UserError, nearest
+from desktune.errors import ConfigError, DesktuneError, nearest
 from desktune.generate.decode import Decoding, decode, decoding
 from desktune.models.load import Bundle
 from desktune.rows import Message
@@ -68,7 +68,7 @@ class Chat:
             return f"/{name}: no such command{nearest(name, list(commands))}\n{HELP}"
         try:
             return commands[name](rest.strip())
-        except UserError as error:
+        except (DesktuneError, OSError) as error:  # a full disk or a wrong file name does not end the conversation
             return str(error)
 
     def _speaker(self) -> tuple[Bundle, contextlib.AbstractContextManager]:

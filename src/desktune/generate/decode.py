@@ -7,8 +7,9 @@ sources on the right, and padding is masked.
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from desktune.events import Emit, Progress, silent
 from desktune.models.load import Bundle
 
 BATCH_ROWS = 32
+BATCH_TOKENS = 16_384  # rows x beams x (longest prompt + new tokens): what the cache of keys and values may hold
 _SAMPLING = ("temperature", "top_p", "top_k")
 
 
@@ -55,8 +57,20 @@ def decoding(section: GenerationSection, **overrides: Any) -> Decoding:
     )
 
 
+def variants(section: GenerationSection) -> dict[str, Decoding]:
+    """Return the section's named variants, each laid over its other settings.
+
+    Raises:
+        ConfigError: a setting that does not exist or has a wrong value.
+    """
+    return {name: decoding(section, **settings) for name, settings in section.variants.items()}
+
+
 def decode(bundle: Bundle, prompts: Sequence[Sequence[int]], how: Decoding, emit: Emit = silent) -> list[str]:
     """Return the answer to every prompt.
+
+    Drawn answers (``do_sample``) depend on the seed and on the prompts of the call; the global random state is left as
+    it was.
 
     Args:
         bundle: Model and tokenizer.
@@ -66,17 +80,16 @@ def decode(bundle: Bundle, prompts: Sequence[Sequence[int]], how: Decoding, emit
     """
     config = generation_config(bundle, how)
     answers = [""] * len(prompts)
-    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
     was_training = bundle.model.training
     bundle.model.eval()
+    done = 0
     try:
-        for start in range(0, len(order), BATCH_ROWS):
-            chosen = order[start : start + BATCH_ROWS]
-            for index, text in zip(
-                chosen, _answer(bundle, [prompts[index] for index in chosen], config, how.seed + start), strict=True
-            ):
+        for chosen in _batches(prompts, how):
+            texts = _answer(bundle, [prompts[index] for index in chosen], config, how.seed + done)
+            for index, text in zip(chosen, texts, strict=True):
                 answers[index] = text
-            emit(Progress("generating", min(start + BATCH_ROWS, len(order)), len(order)))
+            done += len(chosen)
+            emit(Progress("generating", done, len(prompts)))
     finally:
         bundle.model.train(was_training)
     return answers
@@ -97,6 +110,19 @@ def generation_config(bundle: Bundle, how: Decoding) -> GenerationConfig:
     return config
 
 
+def _batches(prompts: Sequence[Sequence[int]], how: Decoding) -> Iterator[list[int]]:
+    """Yield indices of prompts of like length, the longest first, as many as both limits allow, at least one."""
+    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
+    start = 0
+    while start < len(order):
+        row_tokens = how.settings.get("num_beams", 1) * (
+            len(prompts[order[start]]) + how.settings.get("max_new_tokens", 0)
+        )
+        rows = max(1, min(BATCH_ROWS, BATCH_TOKENS // max(1, row_tokens)))
+        yield order[start : start + rows]
+        start += rows
+
+
 @torch.inference_mode()
 def _answer(bundle: Bundle, prompts: Sequence[Sequence[int]], config: GenerationConfig, seed: int) -> list[str]:
     causal = not bundle.family.encoder_decoder
@@ -104,10 +130,16 @@ def _answer(bundle: Bundle, prompts: Sequence[Sequence[int]], config: Generation
     lengths_B = torch.tensor([len(prompt) for prompt in prompts])[:, None]
     places_S = torch.arange(ids_BS.shape[1])[None, :]
     mask_BS = (places_S >= ids_BS.shape[1] - lengths_B) if causal else (places_S < lengths_B)
-    if config.do_sample:
-        torch.manual_seed(seed)
-    out_BT = bundle.model.generate(
-        input_ids=ids_BS.to(bundle.device), attention_mask=mask_BS.long().to(bundle.device), generation_config=config
-    )
+    inputs = {"input_ids": ids_BS.to(bundle.device), "attention_mask": mask_BS.long().to(bundle.device)}
+    with _seeded(bundle.device, seed) if config.do_sample else contextlib.nullcontext():
+        out_BT = bundle.model.generate(**inputs, generation_config=config)
     new_BT = out_BT[:, ids_BS.shape[1] :] if causal else out_BT
     return [text.strip() for text in bundle.tokenizer.batch_decode(new_BT, skip_special_tokens=True)]
+
+
+@contextlib.contextmanager
+def _seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Draw from a seed; the random states of the processor and of a CUDA device are put back."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

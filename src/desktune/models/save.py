@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import peft
 from transformers import PreTrainedTokenizerBase
 
 from desktune import durable
@@ -18,6 +19,8 @@ DESCRIPTION = "desktune.json"
 def save_model(bundle: Bundle, folder: Path) -> None:
     """Write an adapter (peft's layout) or a full model into a staging folder, with tokenizer and description."""
     bundle.model.save_pretrained(folder)
+    if isinstance(bundle.model, peft.PeftModel):
+        _tidy_adapter(bundle.located, folder)
     save_tokenizer(bundle.tokenizer, bundle.located, folder)
     description = {
         "base": bundle.located.name,
@@ -47,11 +50,26 @@ def check_partner(folder: Path, located: Located) -> None:
     """
     try:
         known: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        trained_from, weights = str(known["base"]), str(known["base_weights"])
     except FileNotFoundError as error:
         raise RunError(f"{folder}: no {DESCRIPTION}; it was not written by desktune") from error
-    if known["base_weights"] != located.weights_hash:
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{folder / DESCRIPTION}: does not say which base it was trained from ({error!r}); it was changed after "
+            "desktune wrote it: desktune verify names every such file"
+        ) from error
+    if weights != located.weights_hash:
         raise ModelMismatch(
-            f"{folder}: was trained from {known['base']} with weights {known['base_weights'][:12]}, "
+            f"{folder}: was trained from {trained_from} with weights {weights[:12]}, "
             f"{located.name} has {located.weights_hash[:12]}; "
             "name the base it was trained from (model.name, model.revision)"
         )
+
+
+def _tidy_adapter(located: Located, folder: Path) -> None:
+    """Name a hub base by its id, not by the cache folder of this machine; drop peft's card, an unfilled form."""
+    (folder / "README.md").unlink(missing_ok=True)
+    if located.name.startswith("starter:") or Path(located.name).expanduser().is_dir():
+        return
+    settings: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    durable.write_json(folder / "adapter_config.json", {**settings, "base_model_name_or_path": located.name})
