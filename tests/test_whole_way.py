@@ -51,7 +51,7 @@ def config(folder: Path, **training: object) -> list[str]:
 def test_pairs_in_merged_model_out(
     family: str, tiny_folders: dict[str, Path], here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = config(tiny_folders[family])
+    words = [*config(tiny_folders[family]), "tracking.report_to=[tensorboard]"]
     assert run(["check", *words, "--full"]) == 0
     assert run(["data", "show", *words, "-n", "2", "--ids"]) == 0
     assert run(["train", *words]) == 0
@@ -65,6 +65,7 @@ def test_pairs_in_merged_model_out(
     said = capsys.readouterr()
     assert "finished" in said.out
     one = here / "runs/one"
+    assert list((one / "tensorboard").glob("events.*"))
     expected = (
         "config.yaml environment.json ledger.json rejected.jsonl metrics.jsonl model one_merged checkpoints status.json"
     )

@@ -28,7 +28,7 @@ from desktune.plan import Plan, resolve
 from desktune.rows import Encoded, Message
 
 PREPARED_FOLDER = ".prepared"  # beside the run folders: encoded rows that any run of the same data reuses
-MOST_PROOF_ROWS = 64
+MOST_PROOF_ROWS = 32
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,21 @@ def test_equals_the_sacrebleu_command(name: str, options: list[str], tmp_path: P
     assert said["signature"].split("version")[0] == mine.signature.split("version")[0]
 
 
+def test_bleu_cuts_chinese_as_the_sacrebleu_command_does(tmp_path: Path) -> None:
+    """13a would take a whole sentence for one word."""
+    outputs, references = ["我 喜欢 吃 苹果 和 香蕉。", "今天天气很好"], ["我喜欢吃苹果和梨。", "今天的天气很好"]
+    for file, lines in (("out", outputs), ("ref", references)):
+        (tmp_path / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    words = [str(tmp_path / "ref"), "-i", str(tmp_path / "out"), "-m", "bleu", "--tokenize", "zh", "-w", "12"]
+    done = subprocess.run([sys.executable, "-m", "sacrebleu", *words], capture_output=True, text=True, check=True)
+    for code in ("zh", "zh_CN", "zho_Hans"):
+        found = score(["bleu"], outputs, references, code)["bleu"]
+        assert found.value == pytest.approx(json.loads(done.stdout)["score"], abs=1e-11)
+        assert "tok:zh" in found.signature
+    assert "tok:char" in score(["bleu"], outputs, references, "ja")["bleu"].signature
+    assert "tok:13a" in score(["bleu"], outputs, references, "fr")["bleu"].signature
+
+
 def test_exact_match_counts_after_stripping() -> None:
     assert METRICS["exact_match"](["a ", "b", "c"], ["a", "x", "c"]).value == pytest.approx(200 / 3)
 

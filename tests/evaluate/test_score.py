@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,46 @@ def test_compare_shows_both_and_the_rows(tiny_folders: dict[str, Path]) -> None:
     assert values["tuned"]["loss"] == 0.5
     assert [row["tuned_chrf"] for row in values["rows"]] == [100.0] * len(rows)
     assert values["base"]["metrics"]["bleu"]["signature"].startswith("nrefs:1")
+
+
+def test_without_generation_nothing_is_said_of_texts(tiny_folders: dict[str, Path]) -> None:
+    bundle = open_tiny(tiny_folders["marian"])
+    rows = text_rows(bundle)
+    scores = evaluate_rows(bundle, rows, EvaluationSection(predict_with_generate=False), 4)
+    events: list[Event] = []
+    values = compare(scores, scores, rows, events.append).to_json()
+    assert [[line[0] for line in event.rows] for event in events if isinstance(event, Table)] == [
+        ["held-out loss (nats/token)"]
+    ]
+    assert values["tuned"]["empty_outputs"] is None
+    assert values["rows"][0].keys() == {"origin", "source", "reference"}
+
+
+def test_rows_that_gained_and_lost_are_shown(tiny_folders: dict[str, Path]) -> None:
+    rows = text_rows(open_tiny(tiny_folders["t5"]))
+    right, wrong = [row.completion for row in rows], ["x"] * len(rows)
+    base = Scores(2.0, 9, {}, [*right[:1], *wrong[1:]])
+    tuned = Scores(1.0, 9, {}, [*wrong[:1], *right[1:]])
+    events: list[Event] = []
+    compare(base, tuned, rows, events.append)
+    shown = {event.title: [line[0] for line in event.rows] for event in events if isinstance(event, Table)}
+    assert shown["Lost against the base"] == ["pairs:1"]
+    assert len(shown["Gained on the base"]) == 3
+    assert "pairs:1" not in shown["Gained on the base"]
+
+
+def test_a_loss_that_is_no_number_is_still_a_report(tiny_folders: dict[str, Path]) -> None:
+    rows = text_rows(open_tiny(tiny_folders["t5"]))
+    sick = Scores(float("nan"), 9, {}, [""] * len(rows))
+    assert json.loads(json.dumps(compare(sick, sick, rows).to_json(), allow_nan=False))["base"]["loss"] is None
+
+
+def test_smoke_test_needs_no_vocab_size_at_the_top_of_the_config(tiny_folders: dict[str, Path]) -> None:
+    """Models whose text part is one of several keep it deeper."""
+    bundle = open_tiny(tiny_folders["llama"])
+    deeper = {name: value for name, value in bundle.located.config.items() if name != "vocab_size"}
+    bundle = replace(bundle, located=replace(bundle.located, config=deeper))
+    assert not [text for text in smoke_test(bundle, text_rows(bundle)) if "loss" in text]
 
 
 def test_smoke_test_is_quiet_on_a_usable_model_and_loud_on_gibberish(tiny_folders: dict[str, Path]) -> None:

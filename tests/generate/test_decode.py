@@ -10,8 +10,9 @@ from tests.bundles import FAMILIES, open_tiny, text_rows
 
 from desktune.config.schema import GenerationSection
 from desktune.errors import ConfigError
+from desktune.generate import decode as decode_module
 from desktune.generate.chat import Chat, Models
-from desktune.generate.decode import decode, decoding, generation_config
+from desktune.generate.decode import decode, decoding, generation_config, variants
 
 GREEDY = decoding(GenerationSection(num_beams=1, max_new_tokens=12))
 
@@ -53,6 +54,42 @@ def test_sampling_is_seeded(tiny_folders: dict[str, Path]) -> None:
     assert decode(bundle, prompts, how) != decode(bundle, prompts, GREEDY)
 
 
+def test_sampling_leaves_the_random_state(tiny_folders: dict[str, Path]) -> None:
+    bundle = open_tiny(tiny_folders["t5"])
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    decode(bundle, [row.input_ids for row in text_rows(bundle)], decoding(GenerationSection(), do_sample=True))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_batches_are_limited_by_rows_and_by_tokens(
+    tiny_folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [[1] * length for length in (3, 90, 5, 4)]
+    how = decoding(GenerationSection(num_beams=2, max_new_tokens=10))
+    monkeypatch.setattr(decode_module, "BATCH_TOKENS", 60)  # two rows of two beams and at most 5 + 10 tokens
+    assert list(decode_module._batches(prompts, how)) == [[1], [2, 3], [0]]
+    monkeypatch.setattr(decode_module, "BATCH_ROWS", 1)
+    assert list(decode_module._batches(prompts, how)) == [[1], [2], [3], [0]]
+    bundle = open_tiny(tiny_folders["t5"])
+    rows = [row.input_ids for row in text_rows(bundle)]
+    apart = decode(bundle, rows, GREEDY)
+    monkeypatch.undo()
+    assert decode(bundle, rows, GREEDY) == apart
+
+
+def test_variants_lie_over_the_section() -> None:
+    found = variants(
+        GenerationSection(num_beams=2, variants={"short": {"max_new_tokens": 5}, "wide": {"num_beams": 8}})
+    )
+    assert {name: (how.settings["num_beams"], how.settings["max_new_tokens"]) for name, how in found.items()} == {
+        "short": (2, 5),
+        "wide": (8, 256),
+    }
+    with pytest.raises(ConfigError, match="num_beams"):
+        variants(GenerationSection(variants={"wrong": {"num_beam": 1}}))
+
+
 def test_nothing_in_nothing_out(tiny_folders: dict[str, Path]) -> None:
     assert decode(open_tiny(tiny_folders["t5"]), [], GREEDY) == []
 
@@ -82,6 +119,9 @@ def test_chat_commands(tiny_folders: dict[str, Path], tmp_path: Path) -> None:
     assert "did you mean 'tuned'" in chat.command("/tunde")
     assert "base" in chat.command("/base")
     assert "4 turns" in chat.command(f"/save {tmp_path / 'talk.jsonl'}")
+    assert "is a folder" in chat.command(f"/save {tmp_path}")
+    (tmp_path / "file").touch()
+    assert "cannot be a folder" in chat.command(f"/save {tmp_path / 'file' / 'talk.jsonl'}")
     assert '"role": "assistant"' in (tmp_path / "talk.jsonl").read_text(encoding="utf-8")
     chat.command("/reset")
     chat.answer("new")

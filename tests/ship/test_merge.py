@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.tiny import BUILDERS
 from desktune import durable
 from desktune.config.schema import AdapterSection
 from desktune.errors import AdapterError, MergeMismatch, ModelMismatch, RunError
-from desktune.models.save import save_model
+from desktune.models.save import check_partner, save_model
 from desktune.ship import merge as merging
 from desktune.ship.merge import merge
 
@@ -103,6 +104,90 @@ def test_a_merge_that_answers_otherwise_gets_no_name(
     with pytest.raises(MergeMismatch, match="nothing was written"):
         merge(base, tuned, tmp_path / "x_merged", text_rows(base), lambda event: None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+
+
+@pytest.mark.parametrize("adapter", [AdapterSection(r=4), None], ids=["adapter", "all-weights"])
+def test_weights_that_are_no_numbers_are_refused(
+    adapter: AdapterSection | None, tiny_folders: dict[str, Path], tmp_path: Path
+) -> None:
+    """NaN is neither larger nor smaller than any tolerance, and NaN models answer alike."""
+    bundle = open_tiny(tiny_folders["t5"], adapter)
+    with torch.no_grad():
+        names = dict(bundle.model.named_parameters())
+        next(weight for name, weight in names.items() if adapter is None or "lora_B" in name).fill_(float("nan"))
+    with durable.staging(tmp_path / "model") as staged:
+        save_model(bundle, staged)
+    base = open_tiny(tiny_folders["t5"])
+    with pytest.raises(MergeMismatch, match="not numbers"):
+        merge(base, tmp_path / "model", tmp_path / "x_merged", text_rows(base), lambda event: None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+
+
+@pytest.mark.parametrize("value", [1.0, float("nan")])
+def test_few_kept_logits_still_tell(
+    value: float, tiny_folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One place of each row is kept, as for many rows of a large vocabulary."""
+    monkeypatch.setattr(merging, "PROOF_LOGITS", 1)
+    tuned = save_run(tiny_folders["t5"], tmp_path, AdapterSection(r=4))
+    base = open_tiny(tiny_folders["t5"])
+    rows = text_rows(base)
+    assert merge(base, tuned, tmp_path / "good", rows, lambda event: None).equal_texts == len(rows)
+    base = open_tiny(tiny_folders["t5"])
+    real = merging._write
+
+    def tampered(together: object, tuned: Path, staged: Path) -> None:
+        from safetensors.torch import load_file, save_file
+
+        real(together, tuned, staged)  # type: ignore[arg-type]
+        weights = load_file(staged / "model.safetensors")
+        weights["decoder.final_layer_norm.weight"][0] += value
+        save_file(weights, staged / "model.safetensors", metadata={"format": "pt"})
+
+    monkeypatch.setattr(merging, "_write", tampered)
+    with pytest.raises(MergeMismatch, match="does not answer like"):
+        merge(base, tuned, tmp_path / "bad", rows, lambda event: None)
+    assert not (tmp_path / "bad").exists()
+
+
+def test_a_masked_token_is_no_difference(tiny_folders: dict[str, Path], tmp_path: Path) -> None:
+    """Minus infinity in the logits of base and merged model alike."""
+    bundle, base = open_tiny(tiny_folders["marian"]), open_tiny(tiny_folders["marian"])
+    with torch.no_grad():
+        bundle.model.final_logits_bias[0, 5] = -torch.inf
+    with durable.staging(tmp_path / "model") as staged:
+        save_model(bundle, staged)
+    report = merge(base, tmp_path / "model", tmp_path / "x_merged", text_rows(base), lambda event: None)
+    assert report.largest_difference == 0.0
+    assert 0 < report.largest_logit < 100
+
+
+def test_no_rows_no_proof_no_merge(tiny_folders: dict[str, Path], tmp_path: Path) -> None:
+    tuned = save_run(tiny_folders["t5"], tmp_path, AdapterSection(r=4))
+    with pytest.raises(RunError, match="no rows to prove"):
+        merge(open_tiny(tiny_folders["t5"]), tuned, tmp_path / "x_merged", [], lambda event: None)
+
+
+def test_an_adapter_names_its_base_and_not_this_machine(tiny_folders: dict[str, Path], tmp_path: Path) -> None:
+    """A hub base by its id; a folder stays, since nothing else leads there. The card is no form with holes in it."""
+    bundle = open_tiny(tiny_folders["t5"], AdapterSection(r=4))
+    named = {}
+    for name in ("google/some-t5", str(tiny_folders["t5"])):
+        with durable.staging(tmp_path / "model", replace=True) as staged:
+            save_model(replace(bundle, located=replace(bundle.located, name=name)), staged)
+        settings = json.loads((tmp_path / "model/adapter_config.json").read_text(encoding="utf-8"))
+        named[name] = settings["base_model_name_or_path"]
+    assert all(name == found for name, found in named.items())
+    card = (tmp_path / "model/README.md").read_text(encoding="utf-8")
+    assert card.startswith("# Adapter for ")
+    assert "Needed" not in card
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]"])
+def test_a_broken_description_is_one_clear_error(text: str, tiny_folders: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "desktune.json").write_text(text, encoding="utf-8")
+    with pytest.raises(RunError, match="desktune verify"):
+        check_partner(tmp_path, open_tiny(tiny_folders["t5"]).located)
 
 
 def test_another_base_is_refused(tiny_folders: dict[str, Path], tmp_path: Path) -> None:

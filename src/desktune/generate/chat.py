@@ -104,6 +104,8 @@ class Chat:
         if not name:
             return "write it like /save conversation.jsonl"
         path = Path(name).expanduser()
+        if path.is_dir():
+            return f"{path} is a folder; write it like /save conversation.jsonl"
         messages = [{"role": turn.role, "content": turn.content} for turn in self._turns]
         durable.make_folder(path.parent)
         lines = [line for line in (durable.read_lines(path) if path.is_file() else []) if isinstance(line, dict)]

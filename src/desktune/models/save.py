@@ -20,7 +20,7 @@ def save_model(bundle: Bundle, folder: Path) -> None:
     """Write an adapter (peft's layout) or a full model into a staging folder, with tokenizer and description."""
     bundle.model.save_pretrained(folder)
     if isinstance(bundle.model, peft.PeftModel):
-        _tidy_adapter(bundle.located, folder)
+        _own_words(bundle.located, folder)
     save_tokenizer(bundle.tokenizer, bundle.located, folder)
     description = {
         "base": bundle.located.name,
@@ -66,9 +66,10 @@ def check_partner(folder: Path, located: Located) -> None:
         )
 
 
-def _tidy_adapter(located: Located, folder: Path) -> None:
-    """Name a hub base by its id, not by the cache folder of this machine; drop peft's card, an unfilled form."""
-    (folder / "README.md").unlink(missing_ok=True)
+def _own_words(located: Located, folder: Path) -> None:
+    """Name a hub base by its id, not by the cache folder of this machine, and replace peft's card, an unfilled form."""
+    card = f"# Adapter for {located.name}\n\nTrained by desktune. Weights of the base: sha256 {located.weights_hash}.\n"
+    durable.write_text(folder / "README.md", card)
     if located.name.startswith("starter:") or Path(located.name).expanduser().is_dir():
         return
     settings: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))

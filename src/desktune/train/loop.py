@@ -35,6 +35,7 @@ from desktune.train.stop import StopRequest, listening
 from desktune.train.validate import Validation, improves
 
 MOST_SKIPPED_IN_A_ROW = 5  # steps without a finite gradient after which training has diverged
+MOST_SKIPPED_IN_FP16 = 20  # float16 looks for its loss scale by overflowing first
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Loop:
         self.validation = Validation(bundle, rows.validation, recipe.evaluation, section, recipe.autocast_dtype)
         self.position = Position()
         self.skipped_in_a_row = 0
+        self.most_skipped = MOST_SKIPPED_IN_FP16 if self.scaler.is_enabled() else MOST_SKIPPED_IN_A_ROW
         self.pace = Pace()
 
     def resume(self, folder: Path) -> None:
@@ -241,7 +243,7 @@ class Loop:
                 f"the step is skipped (rows: {origins} …)"
             )
         )
-        if self.skipped_in_a_row >= MOST_SKIPPED_IN_A_ROW:
+        if self.skipped_in_a_row >= self.most_skipped:
             newest = checkpoint.newest(self.run_folder, self.emit)
             raise Diverged(
                 f"step {self.position.step + 1}: {self.skipped_in_a_row} steps in a row without a finite "
