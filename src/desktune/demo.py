@@ -6,15 +6,15 @@ a minute. Everything goes through ``api``, as a person's own run would.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from desktune import api, starters
 from desktune.config.schema import Config
 from desktune.errors import UserError
-from desktune.events import Emit, Note, Table
+from desktune.events import Emit, Note, Table, silent
 
 ANSWERS = 3
 
@@ -24,33 +24,37 @@ class Demo:
     """One task's starter, sample data and settings over the defaults."""
 
     model: str
-    sample: str
+    samples: tuple[str, ...]  # the domain, then rows of what the model knows already, so that it keeps that
     data: Mapping[str, Any]
     training: Mapping[str, Any]
     own: str  # what a person's own config would start from
+    question: str  # a text of the domain
 
 
 DEMOS: dict[str, Demo] = {
     "translation": Demo(
         model="starter:marian-en-fr",
-        sample="marine",
+        samples=("marine", "everyday"),
         data={"source_lang": "en", "target_lang": "fr"},
-        training={"learning_rate": 4e-3, "num_train_epochs": 20, "per_device_train_batch_size": 16},
+        training={"learning_rate": 4e-3, "num_train_epochs": 12},
         own="Helsinki-NLP/opus-mt-en-fr",
+        question="The seals eat the cod near the coast.",
     ),
     "seq2seq": Demo(
         model="starter:t5",
-        sample="dreams",
+        samples=("dreams",),
         data={},
-        training={"learning_rate": 4e-3, "num_train_epochs": 20, "per_device_train_batch_size": 16},
+        training={"learning_rate": 4e-3, "num_train_epochs": 20},
         own="google/flan-t5-base",
+        question="I dreamed of a wolf in a dark forest, and I was afraid.",
     ),
     "causal": Demo(
         model="starter:llama",
-        sample="answers",
+        samples=("answers", "talks"),
         data={},
-        training={"learning_rate": 3e-3, "num_train_epochs": 20, "per_device_train_batch_size": 16},
+        training={"learning_rate": 4e-3, "num_train_epochs": 15},
         own="Qwen/Qwen3-0.6B",
+        question="What is a tide pool?",
     ),
 }
 
@@ -65,23 +69,30 @@ def demo(task: str | None, emit: Emit) -> None:
     if name not in DEMOS:
         raise UserError(f"--task {name}: there is no such demo; allowed: {', '.join(DEMOS)}")
     chosen = DEMOS[name]
-    sample = starters.sample(chosen.sample)
-    emit(Note(f"desktune demo: LoRA on {chosen.model}, a tiny model that comes with desktune, with {sample.name}"))
+    samples = " and ".join(f"{one}.jsonl" for one in chosen.samples)
+    emit(Note(f"desktune demo: LoRA on {chosen.model}, a tiny model that comes with desktune, with {samples}"))
     trained = api.train(_config(name, chosen), emit)
     api.evaluate(trained.run, emit)
     report = api.merge(trained.run, emit)
-    emit(_answers(trained.run, emit))
+    emit(_answers(trained.run, chosen, emit))
     emit(Note(_next_commands(chosen, str(trained.run), str(report.folder))))
 
 
 def _config(name: str, chosen: Demo) -> Config:
     """Return the demo's config: the defaults, the sample file, the task's settings."""
-    training = {"eval_strategy": "epoch", "save_strategy": "epoch", "logging_steps": 20, "warmup_ratio": 0.05}
+    training = {
+        "per_device_train_batch_size": 16,
+        "per_device_eval_batch_size": 32,
+        "warmup_ratio": 0.05,
+        "eval_steps": 100,
+        "save_steps": 100,
+        "logging_steps": 25,
+    }
     return Config.model_validate(
         {
             "task": name,
             "model": {"name": chosen.model},
-            "data": {"train": str(starters.sample(chosen.sample)), "validation": 0.15, **chosen.data},
+            "data": {"train": [str(starters.sample(one)) for one in chosen.samples], "validation": 0.15, **chosen.data},
             "training": {**training, **chosen.training},
             "evaluation": {"max_new_tokens": 96},
             "generation": {"max_new_tokens": 96, "num_beams": 1},
@@ -90,12 +101,12 @@ def _config(name: str, chosen: Demo) -> Config:
     )
 
 
-def _answers(run: Any, emit: Emit) -> Table:
-    """Ask base and tuned model the same held-out rows."""
-    rows = api.held_out(run)[:ANSWERS]
+def _answers(run: Path, chosen: Demo, emit: Emit) -> Table:
+    """Ask base and tuned model held-out rows of the domain."""
+    domain = str(starters.sample(chosen.samples[0]))
+    rows = [row for row in api.held_out(run) if row.origin.file == domain][:ANSWERS]
     texts = [row.prompt for row in rows]
-    before = api.generate(run, texts, emit, tuned=False)
-    after = api.generate(run, texts, emit)
+    before, after = (api.generate(run, texts, silent, tuned=tuned) for tuned in (False, True))
     cells = [(text, row.completion, one, two) for text, row, one, two in zip(texts, rows, before, after, strict=True)]
     return Table(
         "Three answers to rows that were not trained on", ("asked", "reference", "base", "tuned"), tuple(cells)
@@ -103,17 +114,15 @@ def _answers(run: Any, emit: Emit) -> Table:
 
 
 def _next_commands(chosen: Demo, run: str, merged: str) -> str:
-    row = json.dumps({"input": "...", "output": "..."})
     return "\n".join(
         [
-            "Next, with your own data (a file of rows like " + row + "):",
+            "Next, with your own data (JSON, JSON lines, CSV, TSV, Parquet, or text line by line):",
             "  desktune init my-pairs.jsonl -o desktune.yaml   # a commented config fitted to your file and machine",
-            f"  # model.name: {chosen.own} is the usual start for this task",
             "  desktune data show desktune.yaml                # what the model will be trained on, token by token",
-            "  desktune train desktune.yaml",
+            f"  desktune train desktune.yaml                    # model.name there: a real model such as {chosen.own}",
             "Or go on with this run:",
-            f'  desktune generate {run} "your text"',
+            f'  desktune generate {run} "{chosen.question}"',
             f"  desktune chat {run}",
-            f"  {merged} is a plain model folder for transformers",
+            f"{merged} is a plain model folder for transformers.",
         ]
     )

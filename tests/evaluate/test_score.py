@@ -12,9 +12,11 @@ from tests.bundles import FAMILIES, open_tiny, text_rows
 
 from desktune.config.schema import EvaluationSection
 from desktune.evaluate.heldout import heldout_loss
+from desktune.evaluate.metrics import Score
 from desktune.evaluate.score import Scores, compare, evaluate_rows, smoke_test
 from desktune.events import Event, Table
 from desktune.models.load import Bundle
+from desktune.rows import Origin
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -49,6 +51,24 @@ def test_training_is_not_disturbed(tiny_folders: dict[str, Path]) -> None:
     evaluate_rows(bundle, text_rows(bundle), EvaluationSection(max_new_tokens=5), 2)
     assert bundle.model.training
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_several_files_are_compared_one_by_one(tiny_folders: dict[str, Path]) -> None:
+    """What one domain gained may be lost on the other: the whole hides it, the files show it."""
+    bundle = open_tiny(tiny_folders["t5"])
+    rows = [
+        replace(row, origin=Origin(f"data/{'new' if number < 2 else 'old'}.jsonl", number + 1))
+        for number, row in enumerate(text_rows(bundle))
+    ]
+    right, wrong = [row.completion for row in rows], ["x"] * len(rows)
+    metrics = {"exact_match": Score(0.0, "exact")}
+    base = Scores(1.0, 10, metrics, [*wrong[:2], *right[2:]])
+    tuned = Scores(1.0, 10, metrics, [*right[:2], *wrong[2:]])
+    report = compare(base, tuned, rows)
+    assert {name: (part.rows, part.base, part.tuned) for name, part in report.files.items()} == {
+        "new.jsonl": (2, {"exact_match": 0.0}, {"exact_match": 100.0}),
+        "old.jsonl": (3, {"exact_match": 100.0}, {"exact_match": 0.0}),
+    }
 
 
 def test_compare_shows_both_and_the_rows(tiny_folders: dict[str, Path]) -> None:

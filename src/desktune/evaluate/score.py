@@ -35,12 +35,22 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The metrics of the rows of one file."""
+
+    rows: int
+    base: Mapping[str, float]
+    tuned: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Report:
     """Base against tuned on the same rows."""
 
     base: Scores
     tuned: Scores
     rows: tuple[Mapping[str, Any], ...]  # every row: where it stands, texts, sentence scores
+    files: Mapping[str, Part]  # where rows come from several files: what was reached on each of them
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -48,6 +58,7 @@ class Report:
             "rows_measured": len(self.rows),
             "base": _plain(self.base),
             "tuned": _plain(self.tuned),
+            "files": {name: asdict(part) for name, part in self.files.items()},
             "rows": list(self.rows),
         }
 
@@ -83,10 +94,11 @@ def compare(base: Scores, tuned: Scores, rows: Sequence[Encoded], emit: Emit = s
     for name, reached in tuned.metrics.items():
         emit(Note(f"{LABELS[name]}: {reached.signature}"))
     if not tuned.outputs:
-        return Report(base, tuned, tuple(_texts(row) for row in rows))
-    report = Report(
-        base, tuned, tuple(_row(row, one, two) for row, one, two in zip(rows, base.outputs, tuned.outputs, strict=True))
-    )
+        return Report(base, tuned, tuple(_texts(row) for row in rows), {})
+    texts = tuple(_row(row, one, two) for row, one, two in zip(rows, base.outputs, tuned.outputs, strict=True))
+    report = Report(base, tuned, texts, _by_file(base, tuned, rows))
+    if report.files:
+        emit(_files_table(report.files))
     _show(report, emit)
     return report
 
@@ -113,6 +125,30 @@ def smoke_test(bundle: Bundle, rows: Sequence[Encoded]) -> list[str]:
     if not any(outputs):
         warnings.append("the untouched base answers validation rows with nothing at all")
     return warnings
+
+
+def _by_file(base: Scores, tuned: Scores, rows: Sequence[Encoded]) -> dict[str, Part]:
+    """Return the metrics file by file: what was gained on one may have been lost on another."""
+    files = sorted({row.origin.file for row in rows})
+    parts = {}
+    for file in files if len(files) > 1 else ():
+        chosen = [index for index, row in enumerate(rows) if row.origin.file == file]
+        references = [rows[index].completion for index in chosen]
+        reached = []
+        for scores in (base, tuned):
+            found = score(list(scores.metrics), [scores.outputs[index] for index in chosen], references)
+            reached.append({name: one.value for name, one in found.items()})
+        parts[_place(file)] = Part(len(chosen), reached[0], reached[1])
+    return parts
+
+
+def _files_table(files: Mapping[str, Part]) -> Table:
+    names = list(next(iter(files.values())).tuned)
+    rows = [
+        (file, str(part.rows), *(f"{part.base[name]:.1f} → {part.tuned[name]:.1f}" for name in names))
+        for file, part in files.items()
+    ]
+    return Table("File by file: base → tuned", ("file", "rows", *(LABELS[name] for name in names)), tuple(rows))
 
 
 def _texts(row: Encoded) -> dict[str, Any]:
