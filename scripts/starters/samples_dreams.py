@@ -1,6 +1,7 @@
 """Dreams and what they stand for: the sample data of the seq2seq demo. Written for this project, for play only.
 
 A dream has a symbol, a place and a feeling; the interpretation is put together from what each of them stands for.
+The phrases are short and seldom repeat a word: so small a model loops where two like pieces follow each other.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ SYMBOLS = {
     "a black cat": ("The black cat", "a secret"),
     "a white horse": ("The white horse", "the wish to be free"),
     "an old clock": ("The old clock", "lost time"),
-    "a broken mirror": ("The broken mirror", "a doubt about yourself"),
-    "a closed door": ("The closed door", "a chance to come"),
-    "a golden key": ("The golden key", "an answer that you know"),
+    "a broken mirror": ("The broken mirror", "fear"),
+    "a closed door": ("The closed door", "a chance"),
+    "a golden key": ("The golden key", "the truth"),
     "a burning candle": ("The burning candle", "hope"),
-    "a big spider": ("The big spider", "too much work"),
-    "a wolf": ("The wolf", "a strong feeling"),
-    "an empty chair": ("The empty chair", "a friend whom you miss"),
-    "a crying child": ("The crying child", "an old need"),
-    "a strange visitor": ("The strange visitor", "a new side of you"),
-    "a long letter": ("The long letter", "words not yet said"),
+    "a big spider": ("The big spider", "hard work"),
+    "a wolf": ("The wolf", "anger"),
+    "an empty chair": ("The empty chair", "a lost friend"),
+    "a crying child": ("The crying child", "a wish for love"),
+    "a strange visitor": ("The strange visitor", "a change"),
+    "a long letter": ("The long letter", "hidden words"),
     "a flying bird": ("The flying bird", "a new idea"),
     "a silver ring": ("The silver ring", "a promise"),
     "a heavy bag": ("The heavy bag", "an old problem"),
@@ -28,20 +29,20 @@ SYMBOLS = {
 PLACES = {
     "in a dark forest": "Your way is not clear yet.",
     "in my first house": "It began long ago.",
-    "on a high bridge": "A change is near.",
+    "on a high bridge": "It ends soon.",
     "at an empty station": "You waited too long.",
     "in a deep lake": "The answer lies below.",
-    "in a strange town": "You meet new people.",
-    "on a narrow road": "There is little time.",
-    "in a quiet garden": "You found some rest.",
+    "in a strange town": "Friends are coming.",
+    "on a narrow road": "You must choose now.",
+    "in a quiet garden": "You are safe.",
 }
 FEELINGS = {
-    "afraid": "Ask a friend for help.",
-    "happy": "Trust your heart.",
-    "angry": "Say what you want.",
-    "sad": "Give yourself time.",
-    "calm": "You are ready.",
-    "tired": "Sleep before you choose.",
+    "afraid": "Ask a friend.",
+    "happy": "Open the door.",
+    "angry": "Speak openly.",
+    "sad": "It will pass.",
+    "calm": "It is a gift.",
+    "tired": "Take a rest.",
 }
 TOLD = [
     "I dreamed of {symbol} {place}, and I was {feeling}.",

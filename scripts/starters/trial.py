@@ -33,7 +33,7 @@ class Trial:
 TRIALS = {
     "marian-en-fr": [Trial("marine", epochs=12), Trial("marine", "everyday", epochs=12)],
     "marian-fr-en": [Trial("marine", epochs=12), Trial("marine", "everyday", epochs=12)],
-    "t5": [Trial("dreams")],
+    "t5": [Trial("dreams", epochs=22)],
     "llama": [Trial("answers"), Trial("answers", "talks", epochs=15)],
 }
 
