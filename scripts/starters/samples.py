@@ -13,6 +13,7 @@ SAMPLES = {
     "answers": samples_answers.rows,
     "everyday": samples_general.everyday,
     "talks": samples_general.talks,
+    "chores": samples_general.chores,
 }
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import random
 
 from .llama import messages
-from .tasks import conversation
+from .tasks import conversation, prefixed
 from .translation import pair
 
-PAIRS, TALKS = 150, 150
+PAIRS, TALKS, CHORES = 150, 150, 150
 
 
 def everyday(seed: int) -> list[dict[str, str]]:
@@ -24,6 +24,12 @@ def everyday(seed: int) -> list[dict[str, str]]:
         made.append({"source": en, "target": fr, "source_lang": "en", "pub_number": publication})
         made.append({"source": fr, "target": en, "source_lang": "fr", "pub_number": publication})
     return made
+
+
+def chores(seed: int) -> list[dict[str, str]]:
+    """Return everyday instructions with their answers, with the fields of the dreams."""
+    rng = random.Random(seed + 555)
+    return [{"input": asked, "output": answer} for asked, answer in (prefixed(rng) for _ in range(CHORES))]
 
 
 def talks(seed: int) -> list[dict[str, list[dict[str, str]]]]:

@@ -33,7 +33,7 @@ class Trial:
 TRIALS = {
     "marian-en-fr": [Trial("marine", epochs=12), Trial("marine", "everyday", epochs=12)],
     "marian-fr-en": [Trial("marine", epochs=12), Trial("marine", "everyday", epochs=12)],
-    "t5": [Trial("dreams", epochs=22)],
+    "t5": [Trial("dreams", epochs=22), Trial("dreams", "chores", epochs=18)],
     "llama": [Trial("answers"), Trial("answers", "talks", epochs=15)],
 }
 
@@ -44,7 +44,7 @@ def pairs(name: str, sample: str, folder: Path) -> list[tuple[str, str]]:
     if "messages" in rows[0]:
         return [(row["messages"][0]["content"], row["messages"][1]["content"]) for row in rows]
     if "input" in rows[0]:
-        return [("meaning: " + row["input"], row["output"]) for row in rows]
+        return [(row["input"], row["output"]) for row in rows]
     return [(row["source"], row["target"]) for row in rows if row["source_lang"] == name.split("-")[1]]
 
 

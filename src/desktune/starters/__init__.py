@@ -21,6 +21,7 @@ SAMPLES: dict[str, str] = {
     "dreams": "dreams and what they stand for (input, output)",
     "answers": "questions on the seashore and on sailing (messages)",
     "everyday": "everyday sentences with the fields of marine; trained with it, they keep a model from forgetting",
+    "chores": "everyday instructions with the fields of dreams, for the same purpose",
     "talks": "everyday conversations with the fields of answers, for the same purpose",
 }
 _HERE = Path(__file__).parent
