@@ -10,7 +10,7 @@ import pytest
 from desktune.cli.main import run
 from desktune.demo import DEMOS
 
-CLEARLY = {"translation": ("bleu", 40.0), "seq2seq": ("exact_match", 40.0), "causal": ("exact_match", 40.0)}
+CLEARLY = {"translation": ("bleu", 40.0), "seq2seq": ("exact_match", 35.0), "causal": ("exact_match", 35.0)}
 
 
 @pytest.mark.slow
@@ -24,8 +24,8 @@ def test_demo(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     (folder,) = (path for path in (tmp_path / "runs").iterdir() if path.name.startswith("demo-"))
     report = json.loads((folder / "evaluation-validation.json").read_text(encoding="utf-8"))
     metric, gain = CLEARLY[task]
-    base, tuned = (report[which]["metrics"][metric]["value"] for which in ("base", "tuned"))
-    assert tuned - base > gain
+    domain = report["files"][f"{DEMOS[task].samples[0]}.jsonl"]
+    assert domain["tuned"][metric] - domain["base"][metric] > gain
     assert report["tuned"]["loss"] < report["base"]["loss"] / 2
     assert (folder / f"{folder.name}_merged/model.safetensors").is_file()
 
