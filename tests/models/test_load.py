@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import shutil
 from pathlib import Path
 
@@ -41,6 +42,33 @@ def test_pickled_weights_are_converted_once_and_load_equal(
     for mine, other in zip(bundle.model.parameters(), open_tiny(tiny_folders[family]).model.parameters(), strict=True):
         assert torch.equal(mine, other)
     assert locate(ModelSection(name=str(folder))) == located
+
+
+@pytest.mark.parametrize("weights", ["model.safetensors", "pytorch_model.bin"])
+def test_a_hub_model_is_fetched_without_what_is_not_needed(
+    weights: str, tiny_folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a repository without safetensors is asked for its pickles; nothing else is ever fetched."""
+    monkeypatch.setenv("DESKTUNE_CACHE", str(tmp_path / "cache"))
+    hub, here = tmp_path / "hub", tmp_path / "here"
+    shutil.copytree(tiny_folders["t5"], hub)
+    here.mkdir()
+    torch.save(load_file(hub / "model.safetensors"), hub / "pytorch_model.bin")
+    (hub / "tf_model.h5").touch()
+    if weights == "pytorch_model.bin":
+        (hub / "model.safetensors").unlink()
+
+    def snapshot(name: str, revision: str | None, allow_patterns: list[str]) -> str:
+        for file in hub.iterdir():
+            if any(fnmatch.fnmatch(file.name, pattern) for pattern in allow_patterns):
+                shutil.copy(file, here / file.name)
+        return str(here)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    located = locate(ModelSection(name="somebody/tiny"))
+    assert located.weights_hash == locate(ModelSection(name=str(located.folder))).weights_hash
+    fetched = {path.name for path in here.iterdir()} & {"model.safetensors", "pytorch_model.bin", "tf_model.h5"}
+    assert fetched == {weights}
 
 
 def test_a_pickle_with_code_is_refused(

@@ -25,7 +25,8 @@ from desktune.families import Family, lookup
 from desktune.models.convert import converted
 from desktune.rows import Task
 
-_PATTERNS = ["*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.jinja", "pytorch_model*.bin"]
+_PATTERNS = ["*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.jinja"]
+_PICKLES = ["pytorch_model*.bin"]  # asked for only where there are no safetensors
 
 
 @dataclass(frozen=True)
@@ -161,10 +162,12 @@ def _snapshot(section: ModelSection) -> Path:
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    def fetch(patterns: list[str]) -> Path:
+        return Path(huggingface_hub.snapshot_download(section.name, revision=section.revision, allow_patterns=patterns))
+
     try:
-        return Path(
-            huggingface_hub.snapshot_download(section.name, revision=section.revision, allow_patterns=_PATTERNS)
-        )
+        folder = fetch(_PATTERNS)
+        return folder if list(folder.glob("*.safetensors")) else fetch([*_PATTERNS, *_PICKLES])
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         known = list(starters.STARTERS)
         raise ModelNotFound(
