@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml constraints.txt
-FLOOR := 85
+FLOOR := 92
 
 .PHONY: demo test test-slow check bench clean
 
