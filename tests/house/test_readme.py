@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,8 +57,10 @@ def test_every_file_of_the_tree_exists() -> None:
 def test_the_tour_runs(tmp_path: Path) -> None:
     """One shell, one folder, in order, stopping at the first command that fails."""
     script = "set -e\n" + "\n".join(TOUR)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # the desktune of this environment
+    environment = {**os.environ, "PATH": path}
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=500
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=500
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert (tmp_path / "runs/dreams/dreams_merged/model.safetensors").is_file()
