@@ -44,7 +44,7 @@ DEMOS: dict[str, Demo] = {
         model="starter:t5",
         samples=("dreams", "chores"),
         data={},
-        training={"learning_rate": 4e-3, "num_train_epochs": 20},
+        training={"learning_rate": 4e-3, "num_train_epochs": 24},
         own="google/flan-t5-base",
         question="I dreamed of a wolf in a dark forest, and I was afraid.",
     ),
