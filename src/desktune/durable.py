@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,23 +36,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file through a temporary neighbour, fsync and rename.
-
-    Raises:
-        OutOfDisk: no space is left.
-    """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    with disk_errors(path):
-        try:
-            with open(temporary, "wb") as file:
-                file.write(data)
-                file.flush()
-                _sync(file.fileno())
-            os.replace(temporary, path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+    """Write a file whole. Raises OutOfDisk."""
+    _write_whole(path, [data])
 
 
 def append_line(path: Path, line: str) -> None:
@@ -61,24 +46,9 @@ def append_line(path: Path, line: str) -> None:
         file.write(line.encode("utf-8") + b"\n")
 
 
-def write_rows(path: Path, lines: Iterator[str]) -> int:
+def write_rows(path: Path, lines: Iterable[str]) -> int:
     """Write many lines as one whole file; returns how many. Raises OutOfDisk."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    count = 0
-    with disk_errors(path):
-        try:
-            with open(temporary, "wb") as file:
-                for line in lines:
-                    file.write(line.encode("utf-8") + b"\n")
-                    count += 1
-                file.flush()
-                _sync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
-    return count
+    return _write_whole(path, (line.encode("utf-8") + b"\n" for line in lines))
 
 
 def read_lines(path: Path) -> list[Any]:
@@ -219,6 +189,30 @@ def need_space(folder: Path, wanted_bytes: int, purpose: str) -> None:
             f"{folder}: {purpose} needs {wanted_bytes / 2**20:.0f} MiB, {free_bytes / 2**20:.0f} MiB are free; "
             "make room or name another folder with output.dir"
         )
+
+
+def _write_whole(path: Path, pieces: Iterable[bytes]) -> int:
+    """Write through a temporary neighbour, fsync and rename; returns how many pieces there were.
+
+    Raises:
+        OutOfDisk: no space is left; an old file of that name stays.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    count = 0
+    with disk_errors(path):
+        try:
+            with open(temporary, "wb") as file:
+                for piece in pieces:
+                    file.write(piece)
+                    count += 1
+                file.flush()
+                _sync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    return count
 
 
 def _seal(folder: Path) -> None:

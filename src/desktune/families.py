@@ -27,7 +27,6 @@ class Family:
         pad_row_stays_zero: The embedding of the padding token, which starts the decoder, must stay zero
             (CTranslate2 assumes so for Marian).
         tokenizer_files: The original files of the tokenizer, kept beside every saved model.
-        prefix: Template that suits the family's pretraining; a hint for ``desktune init``.
         export: Formats that hold for the family.
         inferred: Empty for rows of the table; else what was assumed.
     """
@@ -39,7 +38,6 @@ class Family:
     fp16: bool = True
     pad_row_stays_zero: bool = False
     tokenizer_files: tuple[str, ...] = ()
-    prefix: str = "{source}"
     export: tuple[str, ...] = ()
     inferred: str = ""
 

@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from desktune import durable
 from desktune.errors import Diverged
 from desktune.events import Emit, Saved, Warn
+from desktune.runs import Run
 from desktune.train.optim import load_optimizer_tensors, optimizer_tensors
 
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
@@ -50,7 +51,7 @@ def named_trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
 
 def folder_of(run: Path, step: int) -> Path:
     """Return the checkpoint folder of a step."""
-    return run / "checkpoints" / f"step-{step:06d}"
+    return Run(run).checkpoint(step)
 
 
 def save(run: Path, model: nn.Module, optimizer: Optimizer, position: Position, emit: Emit) -> Path:
