@@ -22,6 +22,7 @@ from desktune.evaluate.score import Report, compare, evaluate_rows, smoke_test
 from desktune.events import Decision, Emit, Note, Saved, Warn, silent
 from desktune.generate.chat import Chat, Models
 from desktune.generate.decode import decode, decoding
+from desktune.hardware import one_process
 from desktune.models.adapters import is_adapter, make_trainable
 from desktune.models.load import Bundle, load_base
 from desktune.models.save import save_model
@@ -80,6 +81,7 @@ def train(config: Config, emit: Emit = silent, *, resume: bool = False) -> Train
         Locked: another process writes the run.
         Diverged, OutOfDisk, OutOfMemory, Stopped: as the names say; what was saved is whole.
     """
+    one_process()
     run = runs.to_resume(config.output, config.model.name) if resume else None
     if resume and run is None:
         emit(Note("--resume: no run of this config is there yet; starting fresh"))

@@ -51,6 +51,19 @@ def prepare_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+def one_process() -> None:
+    """Make sure that training was not started by torchrun on several processes, which would train side by side.
+
+    Raises:
+        ConfigError: it was.
+    """
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes not in ("", "1"):
+        raise ConfigError(
+            f"WORLD_SIZE={processes}: training on several processes is not built yet; start desktune alone"
+        )
+
+
 def machine(probe_torch: bool, folder: Path | None = None) -> Machine:
     """Look at this machine.
 
