@@ -12,7 +12,15 @@ from desktune.models.adapters import make_trainable
 from desktune.models.load import Bundle, Placement, load_base, load_tokenizer, locate
 from desktune.rows import Encoded, Origin, Rendered
 
-FAMILIES = ["t5", "marian", "llama"]
+FAMILIES = ["t5", "marian", "llama"]  # one of each task; tests/zoo has all of them
+DIRECTIONS = {  # of the families that are told languages
+    "M2M100Tokenizer": ("en", "fr"),
+    "NllbTokenizer": ("eng_Latn", "fra_Latn"),
+    "MBartTokenizer": ("en_XX", "fr_XX"),
+    "MBart50Tokenizer": ("en_XX", "fr_XX"),
+    "MarianTokenizer": (None, "fra"),
+    "T5Tokenizer": (None, "fr"),
+}
 PAIRS = [
     ("the dog sees a cat", "le chien voit un chat"),
     ("my house is red", "ma maison est rouge"),
@@ -41,5 +49,9 @@ def open_tiny(folder: Path, adapter: AdapterSection | None = None) -> Bundle:
 def text_rows(bundle: Bundle) -> list[Encoded]:
     """Return the pairs as encoded rows."""
     kit = Kit.of(bundle.tokenizer, bundle.family, bundle.task)
-    rendered = [Rendered(Origin("pairs", number + 1), "pair", *pair) for number, pair in enumerate(PAIRS)]
+    told = DIRECTIONS[type(bundle.tokenizer).__name__] if kit.languages else (None, None)
+    rendered = [
+        Rendered(Origin("pairs", number + 1), "pair", *pair, source_lang=told[0], target_lang=told[1])
+        for number, pair in enumerate(PAIRS)
+    ]
     return [row for row in encode(rendered, kit, DataSection()) if isinstance(row, Encoded)]

@@ -6,6 +6,7 @@ import os
 
 os.environ.update({"HF_HUB_OFFLINE": "1", "DISABLE_SAFETENSORS_CONVERSION": "1", "TOKENIZERS_PARALLELISM": "false"})
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,12 @@ def tiny_marian(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A Llama with random weights."""
     return tiny("llama", tmp_path_factory, worker_id)
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[str], Path]:
+    """Any of the tiny models by name, built when it is asked for."""
+    return lambda name: tiny(name, tmp_path_factory, worker_id)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from desktune.generate.chat import Chat, Models
 from desktune.generate.decode import decode, decoding
 from desktune.hardware import one_process
 from desktune.models.adapters import is_adapter, make_trainable
-from desktune.models.load import Bundle, load_base
+from desktune.models.load import Bundle
 from desktune.models.save import save_model
 from desktune.plan import Plan, resolve
 from desktune.rows import Encoded
@@ -93,7 +93,7 @@ def train(config: Config, emit: Emit = silent, *, resume: bool = False) -> Train
         runs.check_free(Path(config.output.dir).expanduser())
     resolved = resolve(config, emit)
     session = prepare_config(resolved, emit)
-    base = load_base(resolved.located, session.kit.tokenizer, resolved.task, resolved.placement)
+    base = session.base()
     _smoke(session, base, emit)
     fresh = run is None
     run = run or runs.new_run_folder(config.output, config.model.name)
@@ -130,12 +130,27 @@ def generate(
     *,
     tuned: bool = True,
     settings: Mapping[str, Any] | None = None,
+    languages: tuple[str | None, str | None] = (None, None),
 ) -> list[str]:
-    """Answer texts with a run's model (``tuned=False``: with its base). ``settings`` go over ``generation:``."""
+    """Answer texts with a run's model.
+
+    Args:
+        run: The run folder.
+        texts: What is asked.
+        emit: Progress.
+        tuned: The tuned model, or (False) its base.
+        settings: Go over ``generation:``.
+        languages: Codes of source and target; needed where the training rows had several directions.
+
+    Raises:
+        UserError: several directions were trained and none is named.
+    """
     session = open_run(run, emit, rows=False)
-    prompts = session.prompts(texts)
+    direction = session.direction(*languages)
+    prompts = session.prompts(texts, direction)
     bundle = session.tuned() if tuned else session.base()
-    return decode(bundle, prompts, decoding(session.plan.config.generation, **(settings or {})), emit)
+    how = decoding(session.plan.config.generation, **(settings or {}))
+    return decode(bundle, prompts, how, emit, targets=[direction[1]] * len(prompts))
 
 
 def chat(run: Path, emit: Emit = silent) -> Chat:

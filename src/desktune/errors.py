@@ -112,7 +112,7 @@ class Stopped(DesktuneError):
         self.exit_code = 128 + signal_number
 
 
-def nearest(name: str, known: Sequence[str], most: int = 1) -> str:
+def nearest(name: str, known: Sequence[str], most: int = 1, cutoff: float = 0.6) -> str:
     """Return ``; did you mean 'x'?`` for the known name nearest to ``name``, or an empty string."""
-    close = get_close_matches(name, known, n=most, cutoff=0.6)
+    close = get_close_matches(name, known, n=most, cutoff=cutoff)
     return "; did you mean " + " or ".join(repr(one) for one in close) + "?" if close else ""

@@ -19,10 +19,11 @@ from desktune import compat, durable, runs
 from desktune.config.load import dump, load
 from desktune.data.encode import Kit
 from desktune.data.prepare import Prepared, prepare, prepare_test
-from desktune.errors import DataError, ModelMismatch, RunError
+from desktune.errors import DataError, ModelMismatch, RunError, UserError
 from desktune.events import Emit, silent
+from desktune.languages import Direction
 from desktune.models.adapters import attach, is_adapter
-from desktune.models.load import Bundle, Placement, load_base, load_tokenizer, weights_hash
+from desktune.models.load import Bundle, Located, Placement, load_base, load_tokenizer, weights_hash, write_language
 from desktune.models.save import check_partner
 from desktune.plan import Plan, resolve
 from desktune.rows import Encoded, Message
@@ -33,11 +34,15 @@ MOST_PROOF_ROWS = 32
 
 @dataclass(frozen=True)
 class Session:
-    """A resolved config, its tokenizer kit and its rows; models are loaded when they are asked for."""
+    """A resolved config, its tokenizer kit and its rows; models are loaded when they are asked for.
+
+    ``directions`` are the pairs of languages that its training rows have.
+    """
 
     plan: Plan
     kit: Kit
     _prepared: Prepared | None
+    directions: tuple[Direction, ...] = ()
     run: Path | None = None
 
     @property
@@ -69,12 +74,12 @@ class Session:
 
     def base(self) -> Bundle:
         """Load the untouched base."""
-        return load_base(self.plan.located, self.kit.tokenizer, self.plan.task, self.plan.placement)
+        return self._loaded(self.plan.located, self.plan.placement)
 
     def exact_base(self) -> Bundle:
         """Load the base in float32 on the CPU, where a proof is exact."""
         placement = Placement(torch.device("cpu"), torch.float32, self.plan.placement.attn_implementation)
-        return load_base(self.plan.located, self.kit.tokenizer, self.plan.task, placement)
+        return self._loaded(self.plan.located, placement)
 
     def tuned(self) -> Bundle:
         """Load base and adapter, or the run's own full model.
@@ -86,7 +91,7 @@ class Session:
         if is_adapter(folder):
             return attach(self.base(), folder)
         located = replace(self.plan.located, folder=folder, weights_hash=weights_hash(folder))
-        return load_base(located, self.kit.tokenizer, self.plan.task, self.plan.placement)
+        return self._loaded(located, self.plan.placement)
 
     def model_folder(self) -> Path:
         """Return ``model/`` of the run. Raises RunError when training has not finished."""
@@ -98,9 +103,41 @@ class Session:
         check_partner(folder, self.plan.located)
         return folder
 
-    def prompts(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
-        """Return texts as the model reads them: template, special tokens, ids."""
-        return self.kit.encode_prompts(texts, self.plan.config.data)
+    def prompts(self, texts: Sequence[str], direction: Direction = (None, None)) -> list[tuple[int, ...]]:
+        """Return texts as the model reads them: template, special tokens, language tokens, ids."""
+        return self.kit.encode_prompts(texts, self.plan.config.data, direction)
+
+    def direction(self, source: str | None = None, target: str | None = None) -> Direction:
+        """Return the codes for texts of these languages; what is not said is that of the training rows.
+
+        Raises:
+            ConfigError: a code that the tokenizer does not know.
+            UserError: the training rows have several directions and none was named, or the model is not told any.
+        """
+        languages = self.kit.languages
+        if languages is None:
+            if source or target:
+                raise UserError(f"--source-lang, --target-lang: {self.plan.located.name} is not told languages")
+            return None, None
+        wanted = (
+            source and languages.resolve(source, "--source-lang"),
+            target and languages.resolve(target, "--target-lang"),
+        )
+        fitting = [one for one in self.directions if all(a in (None, b) for a, b in zip(wanted, one, strict=True))]
+        if len(fitting) == 1:
+            return fitting[0]
+        if not fitting and wanted[1] and (wanted[0] or languages.in_source):
+            return wanted  # a direction that was not trained, as the base knows it
+        trained = ", ".join(f"{one or '?'} → {other}" for one, other in self.directions)
+        raise UserError(f"which languages? Trained were {trained}; name them with --source-lang and --target-lang")
+
+    def _loaded(self, located: Located, placement: Placement) -> Bundle:
+        """Load weights; a run of one direction has it in its generation config and tokenizer, as they are saved."""
+        bundle = load_base(located, self.kit.tokenizer, self.plan.task, placement)
+        if bundle.languages is not None and len(self.directions) == 1:
+            write_language(bundle.model, bundle.languages, self.directions[0][1])
+            bundle.languages.tell(bundle.tokenizer, self.directions[0])
+        return bundle
 
     def conversation_prompt(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Return a conversation as the ids after which the model answers."""
@@ -111,7 +148,8 @@ def prepare_config(plan: Plan, emit: Emit) -> Session:
     """Read, split, render and encode the rows of a config; reuses what was prepared before."""
     kit = _kit(plan)
     root = Path(plan.config.output.dir).expanduser().parent if plan.config.output.dir else runs.RUNS
-    return Session(plan, kit, prepare(plan.config.data, kit, plan.config.training.seed, root / PREPARED_FOLDER, emit))
+    prepared = prepare(plan.config.data, kit, plan.config.training.seed, root / PREPARED_FOLDER, emit)
+    return Session(plan, kit, prepared, prepared.train.directions)
 
 
 def open_run(run: Path, emit: Emit, *, rows: bool = True) -> Session:
@@ -123,16 +161,17 @@ def open_run(run: Path, emit: Emit, *, rows: bool = True) -> Session:
     """
     runs.check_run(run)
     place = runs.Run(run)
-    known: dict[str, Any] = json.loads(place.environment.read_text(encoding="utf-8"))["identity"]
+    environment: dict[str, Any] = json.loads(place.environment.read_text(encoding="utf-8"))
+    known, directions = environment["identity"], tuple(tuple(one) for one in environment.get("directions", ()))
     plan = resolve(load(place.config, check_files=False).config, silent)
     kit = _kit(plan)
     _same(run, "base weights", known["base"], plan.located.weights_hash)
     _same(run, "tokenizer", known["tokenizer"], kit.tokenizer_hash)
     if not rows:
-        return Session(plan, kit, None, run)
+        return Session(plan, kit, None, directions, run)
     prepared = prepare(plan.config.data, kit, plan.config.training.seed, run.parent / PREPARED_FOLDER, silent)
     _same(run, "rows", known["data"], prepared.fingerprint)
-    return Session(plan, kit, prepared, run)
+    return Session(plan, kit, prepared, directions, run)
 
 
 def write_description(session: Session, run: Path, *, fresh: bool) -> None:
@@ -164,6 +203,7 @@ def write_description(session: Session, run: Path, *, fresh: bool) -> None:
         "family": session.plan.located.family.name,
         "device": str(session.plan.placement.device),
         "identity": identity,
+        "directions": session.directions,
         "versions": compat.versions(),
         "python": platform.python_version(),
         "platform": platform.platform(),

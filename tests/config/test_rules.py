@@ -188,6 +188,18 @@ DATA_TABLE = [
         "data: {train: {source: a, target: b}, source_lang: en, target_lang: en}",
     ),
     (
+        "directions_are_named",
+        "data: {train: a, both_directions: true, source_lang: en}",
+        "data.target_lang: found nothing; data.both_directions needs both languages, e.g. en and fr",
+        "data: {train: a, both_directions: true, source_lang: en, target_lang: fr}",
+    ),
+    (
+        "directions_are_named",
+        "data: {train: {en: a, fr: b}, both_directions: true}",
+        "data.both_directions: a line-parallel pair goes one way only; write rows with a source_lang each",
+        "data: {train: {en: a, fr: b}}",
+    ),
+    (
         "template_is_whole",
         "data: {train: a, template: 'x {source'}",
         "the brace at character 3 is not closed",

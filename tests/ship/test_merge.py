@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 from tests.bundles import FAMILIES, open_tiny, text_rows
-from tests.tiny import BUILDERS
 
 from desktune import durable
 from desktune.config.schema import AdapterSection
@@ -220,7 +219,3 @@ def test_adapter_of_another_shape_is_refused(tiny_folders: dict[str, Path], tmp_
     tuned = save_run(tiny_folders["t5"], tmp_path, AdapterSection(r=4))
     with pytest.raises(AdapterError, match="does not have|another base"):
         attach(open_tiny(tiny_folders["marian"]), tuned)
-
-
-def test_builders_cover_the_families() -> None:
-    assert sorted(BUILDERS) == sorted(FAMILIES)

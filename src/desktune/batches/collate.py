@@ -26,13 +26,21 @@ class Shape:
     encoder_decoder: bool
     pad_id: int
     decoder_start_id: int | None = None
+    starts_with_last_label: bool = False  # mBART: the language behind EOS
 
 
 def shape_of(family: Family, tokenizer: PreTrainedTokenizerBase, model_config: Mapping[str, Any]) -> Shape:
     """Return what collation has to know of a model with this tokenizer and ``config.json``."""
     pad_id = tokenizer.pad_token_id
     start_id = model_config.get("decoder_start_token_id")
-    return Shape(family.encoder_decoder, pad_id if isinstance(pad_id, int) else 0, start_id)
+    if family.decoder_start == "bos" and start_id is None:
+        start_id = tokenizer.bos_token_id
+    return Shape(
+        family.encoder_decoder,
+        pad_id if isinstance(pad_id, int) else 0,
+        start_id,
+        family.decoder_start == "last label",
+    )
 
 
 def collate(rows: Sequence[Encoded], shape: Shape, device: torch.device | str = "cpu") -> dict[str, Tensor]:
@@ -54,11 +62,16 @@ def collate(rows: Sequence[Encoded], shape: Shape, device: torch.device | str = 
 
 
 def shift_right(labels_BT: Tensor, shape: Shape) -> Tensor:
-    """Return what the decoder reads: the start token, then the labels without their last; padding for ``IGNORE``."""
-    if shape.decoder_start_id is None:
-        raise ValueError("an encoder-decoder needs decoder_start_token_id in its config")
-    inputs_BT = labels_BT.new_full(labels_BT.shape, shape.decoder_start_id)
+    """Return what the decoder reads: what starts it, then the labels without their last; padding for ``IGNORE``."""
+    inputs_BT = torch.empty_like(labels_BT)
     inputs_BT[:, 1:] = labels_BT[:, :-1]
+    if shape.starts_with_last_label:
+        last_B1 = (labels_BT != IGNORE).sum(dim=1, keepdim=True) - 1
+        inputs_BT[:, :1] = labels_BT.gather(1, last_B1)
+    elif shape.decoder_start_id is not None:
+        inputs_BT[:, 0] = shape.decoder_start_id
+    else:
+        raise ValueError("an encoder-decoder needs decoder_start_token_id in its config")
     return inputs_BT.masked_fill(inputs_BT == IGNORE, shape.pad_id)
 
 

@@ -190,10 +190,10 @@ def _languages(sample: Sample) -> list[str]:
     if len(counts) > 1:
         seen = ", ".join(f"{code} {count}" for code, count in counts.items())
         lines.insert(0, f"  # guess: most rows seen ({seen}); rows in another language are left out and counted")
-    return [
-        *lines,
-        f"  target_lang: {to_yaml(target)}" if target else "  # target_lang: not in the rows; write its code",
-    ]
+    lines.append(f"  target_lang: {to_yaml(target)}" if target else "  # target_lang: not in the rows; write its code")
+    if len(counts) > 1:
+        lines.append("  # both_directions: true   # M2M100, NLLB, mBART: one model for both ways")
+    return lines
 
 
 def _adapter() -> list[str]:

@@ -58,6 +58,19 @@ def languages_fit(facts: Facts) -> Iterator[Found]:
         yield ("data", "target_lang"), f"the same as source_lang ({data.source_lang})"
 
 
+def directions_are_named(facts: Facts) -> Iterator[Found]:
+    """Both directions of a pair of languages need the pair, and rows that say which way they go."""
+    data = facts.config.data
+    if not data.both_directions:
+        return
+    if isinstance(data.train, dict):
+        yield ("data", "both_directions"), "a line-parallel pair goes one way only; write rows with a source_lang each"
+        return
+    for key in ("source_lang", "target_lang"):
+        if data.model_dump()[key] is None:
+            yield ("data", key), "found nothing; data.both_directions needs both languages, e.g. en and fr"
+
+
 def template_is_whole(facts: Facts) -> Iterator[Found]:
     """``{name}`` names a field, ``{{`` and ``}}`` are braces; nothing else of ``str.format`` exists here."""
     template = facts.config.data.template
@@ -124,6 +137,7 @@ DATA_RULES: tuple[Rule, ...] = (
     train_given,
     pairs_have_two_sides,
     languages_fit,
+    directions_are_named,
     template_is_whole,
     fields_are_ours,
     encoding_exists,

@@ -71,6 +71,10 @@ class DataSection(Section):
         default=None, description="language code of the source; rows that say another one are left out and counted"
     )
     target_lang: str | None = Field(default=None, description="language code of the target")
+    both_directions: bool = Field(
+        default=False,
+        description="rows from target_lang into source_lang are trained too; each row says its own source_lang",
+    )
     max_source_length: Count = Field(default=512, description="tokens, EOS included (seq2seq, translation)")
     max_target_length: Count = Field(default=512, description="tokens, EOS included (seq2seq, translation)")
     max_length: Count = Field(default=1024, description="tokens of prompt and completion together (causal)")

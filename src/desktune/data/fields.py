@@ -9,6 +9,7 @@ from typing import Any
 from desktune.config.sample import PAIRS
 from desktune.config.schema import DataSection
 from desktune.errors import DataError, nearest
+from desktune.languages import matches
 from desktune.rows import RowKind
 
 _MESSAGES = ("messages", "conversations", "conversation")
@@ -124,9 +125,19 @@ def _nested(rows: Sequence[Mapping[str, Any]], section: DataSection) -> Columns 
     if sample is None or len(sample) < 2:
         return None
     first, second, *_ = sample
-    source = section.source_lang or (second if section.target_lang == first else first)
-    target = section.target_lang or next(code for code in sample if code != source)
+    named = {
+        side: _key_of(code, sample) for side, code in (("source", section.source_lang), ("target", section.target_lang))
+    }
+    source = named["source"] or (second if named["target"] == first else first)
+    target = named["target"] or next(code for code in sample if code != source)
     return Columns("pair", source=source, target=target, nested="translation", guessed=True)
+
+
+def _key_of(code: str | None, sample: Mapping[str, Any]) -> str | None:
+    """Return the key of a language: the same code, else one that means it (``en`` for ``en_XX``), else the code."""
+    if code is None or code in sample:
+        return code
+    return next((key for key in sample if matches(key, code)), code)
 
 
 def _messages(rows: Sequence[Mapping[str, Any]]) -> Columns | None:

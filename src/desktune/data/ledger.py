@@ -114,7 +114,7 @@ def source_counts(read: int, kept: int, rejects: Sequence[Reject], special_text:
     return Source(read, kept, dict(sorted(reasons.items())), special_text)
 
 
-def split_counts(rows: EncodedSet, eos_id: int, *, encoder_decoder: bool) -> Split:
+def split_counts(rows: EncodedSet, ends: Sequence[int], *, encoder_decoder: bool) -> Split:
     """Return what one split holds."""
     sides = (
         {"source": rows.input_lengths, "target": rows.label_lengths} if encoder_decoder else {"row": rows.input_lengths}
@@ -127,7 +127,7 @@ def split_counts(rows: EncodedSet, eos_id: int, *, encoder_decoder: bool) -> Spl
         truncated=int(np.count_nonzero(rows.batch["truncated"].to_numpy(zero_copy_only=False))),
         tokens=int(sum(lengths.sum() for lengths in sides.values())),
         trained_tokens=int(trained.sum()),
-        eos_rows=int(np.count_nonzero(rows.last_labels == eos_id)),
+        eos_rows=int(np.count_nonzero(np.isin(rows.last_labels, ends))),
         untrained_rows=int(np.count_nonzero(trained == 0)),
     )
 

@@ -73,6 +73,7 @@ def prepare(section: DataSection, kit: Kit, seed: int, cache: Path | None, emit:
     """
     if section.train is None:
         raise DataError("data.train: missing; name a file of rows, e.g. data: {train: pairs.json}")
+    check_languages(section, kit, emit)
     before = _stamps(section)
     fingerprint = fingerprint_of(section, kit, seed)
     folder = None if cache is None else cache / fingerprint[:16]
@@ -94,10 +95,21 @@ def prepare_test(section: DataSection, kit: Kit, emit: Emit) -> EncodedSet:
         raise DataError("data.test: no test file is configured; name one, or use --split validation")
     batch = _encoded("test", section.test, section, kit, emit)
     rows = EncodedSet.from_rows(batch.rows)
-    counts = {"test": split_counts(rows, kit.tokenizer.eos_token_id, encoder_decoder=kit.family.encoder_decoder)}
+    counts = {"test": split_counts(rows, kit.ends, encoder_decoder=kit.family.encoder_decoder)}
     for table in Ledger({"test": batch.counts()}, counts).tables():
         emit(table)
     return rows
+
+
+def check_languages(section: DataSection, kit: Kit, emit: Emit) -> None:
+    """Say which codes of the tokenizer the config's languages are. Raises ConfigError for one that it does not know."""
+    if kit.languages is None:
+        return
+    for key, said in (("data.source_lang", section.source_lang), ("data.target_lang", section.target_lang)):
+        code = None if said is None or (kit.languages.in_source and "source" in key) else said
+        found = code and kit.languages.resolve(code, key)
+        if found != code:
+            emit(Decision(key, str(found), f"the only code of {said!r} that {kit.family.name} has"))
 
 
 def fingerprint_of(section: DataSection, kit: Kit, seed: int) -> str:
@@ -144,10 +156,10 @@ def _build(section: DataSection, kit: Kit, seed: int, fingerprint: str, emit: Em
         train = batch.rows
     splits = {"train": EncodedSet.from_rows(train), **({"validation": EncodedSet.from_rows(held)} if held else {})}
     _warn_of_specials(sources, speak)
-    eos, encoder_decoder = kit.tokenizer.eos_token_id, kit.family.encoder_decoder
+    encoder_decoder = kit.family.encoder_decoder
     ledger = Ledger(
         {name: source.counts() for name, source in sources.items()},
-        {name: split_counts(rows, eos, encoder_decoder=encoder_decoder) for name, rows in splits.items()},
+        {name: split_counts(rows, kit.ends, encoder_decoder=encoder_decoder) for name, rows in splits.items()},
         tuple(said),
     )
     rejected = [reject for source in sources.values() for reject in source.rejects]
@@ -171,7 +183,7 @@ def _encoded(key: str, paths: Paths, section: DataSection, kit: Kit, emit: Emit)
     """Take the rows of one key of ``data:`` all the way to ids. Raises DataError when none is left."""
     rejects: list[Reject] = []
     counts = {"read": 0, "special": 0}
-    rendered = _rendered(read(paths, section, emit), section, Specials.of(kit.tokenizer), rejects, counts)
+    rendered = _rendered(read(paths, section, emit), section, kit.specials, rejects, counts)
     rows: list[Encoded] = []
     for row in encode(rendered, kit, section):
         if isinstance(row, Reject):

@@ -21,6 +21,7 @@ from desktune.data.places import Pair, files_of, pair_of
 from desktune.data.turns import conversation
 from desktune.errors import DataError
 from desktune.events import Decision, Emit, Warn, silent
+from desktune.languages import matches
 from desktune.rows import Example, Origin, Reject, RowKind
 
 PEEK_ROWS = 100
@@ -153,13 +154,20 @@ def _in_language(
         "target_lang": columns.target if columns.nested else values.get(columns.target_lang or ""),
     }
     wanted = {"source_lang": section.source_lang, "target_lang": section.target_lang}
+    if section.both_directions and _is(own["source_lang"], section.target_lang):
+        wanted = {"source_lang": section.target_lang, "target_lang": section.source_lang}
     codes: dict[str, str | None] = {}
     for side, code in own.items():
-        if isinstance(code, str) and code and wanted[side] is not None and code != wanted[side]:
-            return Reject(row.origin, "other-language", f"{side} is {code!r}, not {wanted[side]!r}", row.source[:200])
-        codes[side] = code if isinstance(code, str) and code else wanted[side]
+        said, asked = code if isinstance(code, str) and code else None, wanted[side]
+        if said is not None and asked is not None and not matches(said, asked):
+            return Reject(row.origin, "other-language", f"{side} is {said!r}, not {asked!r}", row.source[:200])
+        codes[side] = asked or said
     identity = values.get(columns.id or "")
     return replace(row, **codes, id=None if identity is None else str(identity))
+
+
+def _is(said: Any, wanted: str | None) -> bool:
+    return isinstance(said, str) and wanted is not None and said != "" and matches(said, wanted)
 
 
 def _judged(example: Example) -> Example | Reject:

@@ -11,21 +11,24 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from desktune.languages import Languages
 from desktune.rows import Example
 
 
 @dataclass(frozen=True)
 class Specials:
-    """The special tokens of a tokenizer as one pattern, longest first; None where there are none."""
+    """The special tokens of a tokenizer, those of languages too, as one pattern, longest first; None without any."""
 
     pattern: re.Pattern[str] | None
 
     @classmethod
-    def of(cls, tokenizer: Any) -> Specials:
-        """Return the special tokens of a tokenizer."""
+    def of(cls, tokenizer: Any, languages: Languages | None = None, opening: str = "") -> Specials:
+        """Return the special tokens of a tokenizer; ``opening`` is a pattern that counts at the beginning of a text."""
         added = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
-        texts = sorted({*map(str, tokenizer.all_special_tokens), *added}, key=lambda text: (-len(text), text))
+        codes = set(languages.tokens.values()) if languages is not None else set()
+        texts = sorted({*map(str, tokenizer.all_special_tokens), *added, *codes}, key=lambda text: (-len(text), text))
         known = [re.escape(text) for text in texts if len(text) > 1]
+        known += [f"^{opening}"] if opening else []
         return cls(re.compile("|".join(known)) if known else None)
 
     def clean(self, text: str) -> str:

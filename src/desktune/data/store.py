@@ -88,6 +88,12 @@ class EncodedSet(Sequence[Encoded]):
         return counted[self._labels.offsets[1:]] - counted[self._labels.offsets[:-1]]
 
     @cached_property
+    def directions(self) -> tuple[tuple[str | None, str | None], ...]:
+        """The pairs of source and target language that occur, in a fixed order."""
+        columns = (self.batch[name].to_pylist() for name in ("source_lang", "target_lang"))
+        return tuple(sorted(set(zip(*columns, strict=True)), key=str))
+
+    @cached_property
     def last_labels(self) -> NDArray[np.int32]:
         """The last trained label of each row."""
         trained = np.flatnonzero(self._labels.values != IGNORE)

@@ -71,7 +71,8 @@ def evaluate_rows(
     if not section.predict_with_generate:
         return Scores(held_out.loss, held_out.tokens, {}, ())
     how = decoding(GenerationSection(num_beams=1, max_new_tokens=section.max_new_tokens))
-    outputs = decode(bundle, [row.input_ids[: row.prompt_length] for row in rows], how, emit)
+    prompts, targets = [row.input_ids[: row.prompt_length] for row in rows], [row.target_lang for row in rows]
+    outputs = decode(bundle, prompts, how, emit, targets=targets)
     languages = {row.target_lang for row in rows}
     metrics = score(
         names_for(section, bundle.task),
@@ -121,6 +122,7 @@ def smoke_test(bundle: Bundle, rows: Sequence[Encoded]) -> list[str]:
         bundle,
         [row.input_ids[: row.prompt_length] for row in rows],
         decoding(GenerationSection(num_beams=1, max_new_tokens=32)),
+        targets=[row.target_lang for row in rows],
     )
     if not any(outputs):
         warnings.append("the untouched base answers validation rows with nothing at all")

@@ -66,7 +66,14 @@ def variants(section: GenerationSection) -> dict[str, Decoding]:
     return {name: decoding(section, **settings) for name, settings in section.variants.items()}
 
 
-def decode(bundle: Bundle, prompts: Sequence[Sequence[int]], how: Decoding, emit: Emit = silent) -> list[str]:
+def decode(
+    bundle: Bundle,
+    prompts: Sequence[Sequence[int]],
+    how: Decoding,
+    emit: Emit = silent,
+    *,
+    targets: Sequence[str | None] = (),
+) -> list[str]:
     """Return the answer to every prompt.
 
     Drawn answers (``do_sample``) depend on the seed and on the prompts of the call; the global random state is left as
@@ -77,14 +84,16 @@ def decode(bundle: Bundle, prompts: Sequence[Sequence[int]], how: Decoding, emit
         prompts: Token ids: the encoded source, or what a causal model goes on from.
         how: Settings.
         emit: Progress.
+        targets: The language of every answer, for a model that is told languages; where there is none, that of the
+            model's generation config.
     """
-    config = generation_config(bundle, how)
     answers = [""] * len(prompts)
     was_training = bundle.model.training
     bundle.model.eval()
     done = 0
     try:
-        for chosen in _batches(prompts, how):
+        for chosen in _batches(prompts, how, targets):
+            config = generation_config(bundle, how, targets[chosen[0]] if targets else None)
             texts = _answer(bundle, [prompts[index] for index in chosen], config, how.seed + done)
             for index, text in zip(chosen, texts, strict=True):
                 answers[index] = text
@@ -95,8 +104,8 @@ def decode(bundle: Bundle, prompts: Sequence[Sequence[int]], how: Decoding, emit
     return answers
 
 
-def generation_config(bundle: Bundle, how: Decoding) -> GenerationConfig:
-    """Return the model's own generation config with the settings over it."""
+def generation_config(bundle: Bundle, how: Decoding, target: str | None = None) -> GenerationConfig:
+    """Return the model's own generation config with the settings, and the target's language token, over it."""
     config = copy.deepcopy(bundle.model.generation_config)
     config.max_length = None
     settings = dict(how.settings)
@@ -105,21 +114,30 @@ def generation_config(bundle: Bundle, how: Decoding) -> GenerationConfig:
     if settings.get("num_beams", 1) == 1:
         settings.update({"length_penalty": None, "early_stopping": None})
     config.update(**settings, use_cache=True)
+    if bundle.languages is not None and target is not None:
+        config.update(**bundle.languages.settings(target))
     if config.pad_token_id is None:
         config.pad_token_id = bundle.tokenizer.pad_token_id
     return config
 
 
-def _batches(prompts: Sequence[Sequence[int]], how: Decoding) -> Iterator[list[int]]:
-    """Yield indices of prompts of like length, the longest first, as many as both limits allow, at least one."""
-    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
+def _batches(
+    prompts: Sequence[Sequence[int]], how: Decoding, targets: Sequence[str | None] = ()
+) -> Iterator[list[int]]:
+    """Yield indices of prompts of one target language and like length, as many as both limits allow, at least one."""
+    for target in dict.fromkeys(targets or [None]):
+        asked = [index for index in range(len(prompts)) if not targets or targets[index] == target]
+        yield from _alike(sorted(asked, key=lambda index: -len(prompts[index])), prompts, how)
+
+
+def _alike(order: Sequence[int], prompts: Sequence[Sequence[int]], how: Decoding) -> Iterator[list[int]]:
     start = 0
     while start < len(order):
         row_tokens = how.settings.get("num_beams", 1) * (
             len(prompts[order[start]]) + how.settings.get("max_new_tokens", 0)
         )
         rows = max(1, min(BATCH_ROWS, BATCH_TOKENS // max(1, row_tokens)))
-        yield order[start : start + rows]
+        yield list(order[start : start + rows])
         start += rows
 
 

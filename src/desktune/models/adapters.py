@@ -35,6 +35,7 @@ def make_trainable(bundle: Bundle, section: AdapterSection, seed: int, emit: Emi
     Raises:
         AdapterError: target modules match no linear layer of the model.
     """
+    _keep_all_layers(bundle.model, emit)
     if section.type == "none":
         model = bundle.model
         model.requires_grad_(True)
@@ -70,7 +71,8 @@ def is_adapter(folder: Path) -> bool:
 def linear_names(model: nn.Module) -> list[str]:
     """Return the distinct last names of a model's linear layers, without the head's."""
     head = model.get_output_embeddings() if isinstance(model, PreTrainedModel) else None
-    return sorted({name.rpartition(".")[2] for name, module in _linears(model) if module is not head})
+    heads = set(head.modules()) if head is not None else set()  # T5Gemma's is a module around the linear layer
+    return sorted({name.rpartition(".")[2] for name, module in _linears(model) if module not in heads})
 
 
 def _lora_config(bundle: Bundle, section: AdapterSection) -> peft.LoraConfig:
@@ -142,6 +144,15 @@ def _freeze_sinusoids(model: nn.Module) -> None:
         if type(module).__name__.endswith("SinusoidalPositionalEmbedding"):
             for parameter in module.parameters():
                 parameter.requires_grad_(False)
+
+
+def _keep_all_layers(model: nn.Module, emit: Emit) -> None:
+    """Switch off layer drop (M2M100: 5 %): a step that skips whole layers leaves their weights without a gradient."""
+    dropping = [module for module in model.modules() if module.__dict__.get("layerdrop")]
+    for module in dropping:
+        module.layerdrop = 0.0
+    if dropping:
+        emit(Decision("layerdrop", "0", "the checkpoint would skip whole layers at random; every layer is trained"))
 
 
 def _targets_text(model: nn.Module) -> str:

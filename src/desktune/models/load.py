@@ -22,6 +22,7 @@ from desktune import durable, starters
 from desktune.config.schema import ModelSection
 from desktune.errors import ModelNotFound, nearest
 from desktune.families import Family, lookup
+from desktune.languages import Languages
 from desktune.models.convert import converted
 from desktune.rows import Task
 
@@ -58,6 +59,7 @@ class Bundle:
     located: Located
     task: Task
     placement: Placement
+    languages: Languages | None = None  # of a model that is told languages
 
     @property
     def family(self) -> Family:
@@ -111,6 +113,9 @@ def load_tokenizer(located: Located) -> PreTrainedTokenizerBase:
     """
     options = {} if not (located.folder / "tokenizer.model").is_file() else _llama_options(located.folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(located.folder, trust_remote_code=False, **options)
+    _know_languages(tokenizer)
+    if tokenizer.eos_token is None and tokenizer.sep_token is not None:  # BERT ends a text with [SEP]
+        tokenizer.eos_token, tokenizer.bos_token = tokenizer.sep_token, tokenizer.cls_token
     if tokenizer.pad_token is None:
         tokenizer.pad_token = (
             tokenizer.unk_token if tokenizer.unk_token not in (None, tokenizer.eos_token) else tokenizer.eos_token
@@ -141,8 +146,15 @@ def load_base(located: Located, tokenizer: PreTrainedTokenizerBase, task: Task, 
         raise ModelNotFound(
             f"{located.name}: {len(broken)} weights are missing or of another shape: {', '.join(broken[:5])}"
         )
-    _know_padding(model, tokenizer)
-    return Bundle(model.to(placement.device).eval(), tokenizer, located, task, placement)
+    _know_tokens(model, tokenizer, located.family)
+    languages = Languages.of(tokenizer, located.family)
+    return Bundle(model.to(placement.device).eval(), tokenizer, located, task, placement, languages)
+
+
+def write_language(model: Any, languages: Languages | None, target: str | None) -> None:
+    """Put a target language into a model's generation config, where plain transformers finds it too."""
+    if languages is not None and target is not None:
+        model.generation_config.update(**languages.settings(target))
 
 
 def _folder_of(section: ModelSection) -> Path:
@@ -181,7 +193,22 @@ def _llama_options(folder: Path) -> dict[str, Any]:
     return {} if (folder / "tokenizer.json").is_file() else {"add_bos_token": True}
 
 
-def _know_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Tell generation which token pads; the model's own config is left as it was saved."""
-    if model.generation_config is not None and model.generation_config.pad_token_id is None:
-        model.generation_config.pad_token_id = tokenizer.pad_token_id
+def _know_languages(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Make M2M100's language tokens special: built from its bare files they are plain text, cut into letters."""
+    if isinstance(tokenizer, transformers.M2M100Tokenizer):
+        known = set(tokenizer.all_special_tokens)
+        missing = [token for token in tokenizer.lang_token_to_id if token not in known]
+        if missing:
+            tokenizer.add_special_tokens({"extra_special_tokens": [*tokenizer.extra_special_tokens, *missing]})
+
+
+def _know_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, family: Family) -> None:
+    """Tell generation what pads, ends and starts, where the checkpoint does not; its config stays as it was saved."""
+    config = model.generation_config
+    if config is None:
+        return
+    known = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    if family.decoder_start == "bos":
+        known["decoder_start_token_id"] = tokenizer.bos_token_id
+    present = config.to_dict()
+    config.update(**{name: value for name, value in known.items() if present.get(name) is None})

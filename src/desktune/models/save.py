@@ -20,6 +20,7 @@ def save_model(bundle: Bundle, folder: Path) -> None:
     """Write an adapter (peft's layout) or a full model into a staging folder, with tokenizer and description."""
     bundle.model.save_pretrained(folder)
     if isinstance(bundle.model, peft.PeftModel):
+        bundle.model.generation_config.save_pretrained(folder)  # the forced language token; peft leaves it out
         _own_words(bundle.located, folder)
     save_tokenizer(bundle.tokenizer, bundle.located, folder)
     description = {

@@ -6,6 +6,7 @@ the references (teacher forcing) and greedy texts. Only then is it renamed to it
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from desktune.errors import MergeMismatch, RunError
 from desktune.evaluate.heldout import evaluating
 from desktune.events import Emit, Note, Saved
 from desktune.generate.decode import decode, decoding
+from desktune.languages import Languages
 from desktune.models.adapters import attach, is_adapter
 from desktune.models.load import Bundle, load_base, weights_hash
 from desktune.models.save import DESCRIPTION, check_partner, save_tokenizer
@@ -118,15 +120,25 @@ def _answers(bundle: Bundle, rows: Sequence[Encoded]) -> _Answers:
             places = min(len(logits_TV), max(1, PROOF_LOGITS // (len(rows) * logits_TV.shape[1])))
             logits.append(logits_TV[torch.linspace(0, len(logits_TV) - 1, places).round().long()])
     how = decoding(GenerationSection(num_beams=1, max_new_tokens=PROOF_TOKENS))
-    return _Answers(logits, decode(bundle, [row.input_ids[: row.prompt_length] for row in rows], how))
+    prompts, targets = [row.input_ids[: row.prompt_length] for row in rows], [row.target_lang for row in rows]
+    return _Answers(logits, decode(bundle, prompts, how, targets=targets))
 
 
 def _write(together: Bundle, tuned: Path, staged: Path) -> None:
     """Write the merged weights and all that belongs to them."""
+    tied = together.model.config.to_dict().get("tie_word_embeddings")  # composite configs have none
     model = together.model.merge_and_unload(safe_merge=True) if is_adapter(tuned) else together.model
     model.config.dtype = "float32"
+    if tied and _shares_head(model):
+        model.config.tie_word_embeddings = True  # peft 0.21 writes False for T5Gemma, and the head is lost on loading
     model.save_pretrained(staged)
     save_tokenizer(together.tokenizer, together.located, staged)
+
+
+def _shares_head(model: transformers.PreTrainedModel) -> bool:
+    """Whether the head is one weight with an embedding, and so has no place of its own in the file."""
+    head = model.get_output_embeddings().weight
+    return sum(weight is head for _, weight in model.named_parameters(remove_duplicate=False)) > 1
 
 
 def _prove(base: Bundle, staged: Path, final: Path, rows: Sequence[Encoded], wanted: _Answers) -> MergeReport:
@@ -137,7 +149,8 @@ def _prove(base: Bundle, staged: Path, final: Path, rows: Sequence[Encoded], wan
     }
     model = auto_class[base.family.auto_class].from_pretrained(staged, dtype=torch.float32).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(staged)
-    again = Bundle(model, tokenizer, base.located, base.task, base.placement)
+    languages = None if _says_language(base, rows) else base.languages
+    again = Bundle(model, tokenizer, base.located, base.task, base.placement, languages)
     found = _answers(again, rows)
     difference = _largest(  # equal infinities (masked tokens) do not differ; NaN stays NaN, and is not within limits
         [(one - other).masked_fill(one == other, 0.0) for one, other in zip(found.logits, wanted.logits, strict=True)]
@@ -145,7 +158,7 @@ def _prove(base: Bundle, staged: Path, final: Path, rows: Sequence[Encoded], wan
     largest = _largest([one[torch.isfinite(one)] for one in wanted.logits])
     equal = sum(one == other for one, other in zip(found.texts, wanted.texts, strict=True))
     report = MergeReport(final, len(rows), difference, largest, equal)
-    words = sum(_ids(tokenizer, row) != _ids(base.tokenizer, row) for row in rows)
+    words = sum(_ids(tokenizer, row, base.languages) != _ids(base.tokenizer, row, base.languages) for row in rows)
     if not difference <= TOLERANCE * max(1.0, largest) or equal != len(rows) or words:
         raise MergeMismatch(
             f"{final}: the merged model does not answer like base and adapter: {report.sentence()}, "
@@ -158,10 +171,23 @@ def _largest(values: Sequence[torch.Tensor]) -> float:
     return float(torch.cat([one.flatten() for one in values]).abs().max())
 
 
-def _ids(tokenizer: transformers.PreTrainedTokenizerBase, row: Encoded) -> tuple[object, object]:
+def _says_language(base: Bundle, rows: Sequence[Encoded]) -> bool:
+    """Whether all rows have one target language and the folder itself must answer in it, told nothing."""
+    targets = {row.target_lang for row in rows}
+    if base.languages is None or len(targets) != 1:
+        return False
+    known = base.model.generation_config.to_dict()
+    return all(known.get(name) == value for name, value in base.languages.settings(str(targets.pop())).items())
+
+
+def _ids(
+    tokenizer: transformers.PreTrainedTokenizerBase, row: Encoded, languages: Languages | None
+) -> tuple[object, object]:
     """Return a row's texts as ids, each on its own side (Marian has two vocabularies)."""
-    source = tokenizer(row.prompt, verbose=False)["input_ids"]
-    return source, tokenizer(text_target=row.completion, verbose=False)["input_ids"]
+    direction = (row.source_lang, row.target_lang)
+    with contextlib.nullcontext() if languages is None else languages.spoken(tokenizer, direction):
+        source = tokenizer(row.prompt, verbose=False)["input_ids"]
+        return source, tokenizer(text_target=row.completion, verbose=False)["input_ids"]
 
 
 def _description(base: Bundle, tuned: Path, report: MergeReport) -> dict[str, object]:
