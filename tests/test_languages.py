@@ -93,7 +93,8 @@ def test_mutated_codes_are_refused(name: str, zoo: Zoo) -> None:
 @pytest.mark.parametrize(
     ("name", "wrong", "hint"),
     [("mbart50", "fr_X", "'fr_XX'"), ("nllb", "fra_Lat", "'fra_Latn'"), ("nllb", "zh", "zho_Hans, zho_Hant"),
-     ("m2m100", "fq", "'fr'"), ("marian-multi", "frz", "'fra'"), ("madlad", "fx", "'fr'")],
+     ("m2m100", "fq", "'fr'"), ("marian-multi", "frz", "'fra'"), ("nllb", "frr", "'fra_Latn'"),
+     ("madlad", "fx", "'fr'")],
 )  # fmt: skip
 def test_a_wrong_code_is_answered_with_the_nearest(name: str, wrong: str, hint: str, zoo: Zoo) -> None:
     assert hint in codes_of(zoo(name)).fault(wrong)

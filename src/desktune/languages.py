@@ -15,6 +15,7 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import langcodes
@@ -94,9 +95,17 @@ class Languages:
     def fault(self, wanted: str) -> str:
         """Return why a code cannot be used."""
         alike = [code for code in self.ids if matches(wanted, code)]
-        close = nearest(wanted, list(self.ids), most=3, cutoff=0.5)  # codes are short: half of one is much
-        hint = f"; did you mean one of {', '.join(alike)}?" if alike else close
+        hint = f"; did you mean one of {', '.join(alike)}?" if alike else self._close(wanted)
         return f"{wanted!r} is not a language of this tokenizer{hint}; it knows {self.listed()}"
+
+    def _close(self, wanted: str) -> str:
+        """Return the hint of the nearest codes: as written, else by their language alone (``frr``: fra_Latn)."""
+        close = nearest(wanted, list(self.ids), most=3, cutoff=0.5)  # codes are short: half of one is much
+        if close:
+            return close
+        starts = {code.partition("_")[0]: code for code in self.ids}
+        found = get_close_matches(wanted.partition("_")[0], list(starts), n=3, cutoff=0.5)
+        return "; did you mean " + " or ".join(repr(starts[one]) for one in found) + "?" if found else ""
 
     def listed(self) -> str:
         """Return the codes, as many as fit a line."""

@@ -201,5 +201,21 @@ def _card(base: Bundle, tuned: Path, report: MergeReport) -> str:
         f"# {report.folder.name}\n\n"
         f"{base.family.name} model, merged by desktune from {base.located.name} and {tuned.parent.name}. "
         f"Float32 safetensors; load it with `{base.family.auto_class}.from_pretrained`.\n\n"
+        f"{_languages_text(base)}"
         f"Proof on {report.rows} held-out rows, loaded again by plain transformers: {report.sentence()}.\n"
     )
+
+
+def _languages_text(base: Bundle) -> str:
+    """Say what a user of plain transformers has to do for the right language, or nothing."""
+    if base.languages is None:
+        return ""
+    code, token = next(iter(base.languages.tokens.items()))
+    if base.languages.in_source:
+        return f"Every source starts with its target language, as in `{token}` for {code}.\n\n"
+    name = next(iter(base.languages.settings(code)))
+    said = base.model.generation_config.to_dict().get(name)
+    known = next((one for one, index in base.languages.ids.items() if index == said), None)
+    if known is not None:
+        return f"It answers in {known}: `{name}` of its generation config says so, and its tokenizer is set.\n\n"
+    return f"Languages: `tokenizer.src_lang`, and `{name}` of `generate`, the id of the target's token.\n\n"
