@@ -7,7 +7,7 @@ that are whole. What a run opens again (``session.py``) is checked to be what it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from rich.text import Text
 
 from desktune import durable, runs
 from desktune.config.schema import Config
-from desktune.data.prepare import Prepared
-from desktune.data.show import render_row
+from desktune.data.prepare import Prepared, prepare_test
+from desktune.data.prepare import prepare as prepare_rows
+from desktune.data.show import render_row, sides
+from desktune.data.survey import survey
 from desktune.errors import DesktuneError, Diverged
 from desktune.evaluate.score import Report, compare, evaluate_rows, smoke_test
 from desktune.events import Decision, Emit, Note, Saved, Warn, silent
@@ -27,6 +29,7 @@ from desktune.models.adapters import is_adapter, make_trainable
 from desktune.models.load import Bundle
 from desktune.models.save import save_model
 from desktune.plan import Plan, resolve
+from desktune.report.data import DataReport
 from desktune.rows import Encoded
 from desktune.session import Session, open_run, prepare_config, write_description
 from desktune.ship.merge import MergeReport
@@ -34,9 +37,13 @@ from desktune.ship.merge import merge as merge_model
 from desktune.track.fan import fan_out
 from desktune.track.open import renderers
 from desktune.train import checkpoint
+from desktune.train.estimate import Estimate, try_steps
+from desktune.train.estimate import estimate as estimate_cost
 from desktune.train.loop import Loop, Recipe, Result, TrainingRows
 
 SMOKE_ROWS = 4
+SHOWN_ROWS = 3  # of a data report, token by token
+_LIMIT_KEYS = ("max_source_length", "max_target_length", "max_length")
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,52 @@ def plan(config: Config, emit: Emit = silent) -> Plan:
 def prepare(config: Config, emit: Emit = silent) -> Prepared:
     """Read, split, render and encode the rows of a config, or reuse what was prepared before; emits the ledger."""
     return prepare_config(resolve(config, silent), emit).prepared
+
+
+def data_report(config: Config, emit: Emit = silent, *, name: str = "data") -> DataReport:
+    """Return all that can be seen of a config's rows before training; ``html()`` of it is a page.
+
+    Rows are encoded once more without length limits and cleaning of repeats, so that what a limit cuts can be seen.
+    """
+    session = prepare_config(resolve(config, silent), emit)
+    kit, prepared, limits = session.kit, session.prepared, _limits(session)
+    whole = config.data.model_copy(update={**dict.fromkeys(_LIMIT_KEYS, 2**31 - 1), "validation": 0})
+    uncut = prepare_rows(whole, kit, config.training.seed, None, silent).train
+    splits = {"train": prepared.train, **({"validation": prepared.validation} if prepared.validation else {})}
+    if config.data.test is not None:
+        splits["test"] = prepare_test(config.data, kit, silent)
+    rows = [prepared.train[index] for index in range(min(SHOWN_ROWS, len(prepared.train)))]
+    report = DataReport(
+        name=name,
+        ledger=prepared.ledger,
+        survey=survey(splits, uncut, limits, encoder_decoder=kit.family.encoder_decoder),
+        rejects=prepared.rejected,
+        samples={str(row.origin): sides(row, kit.tokenizer, kit.family) for row in rows},
+        cost=estimate(config, silent, timed=True),
+    )
+    for text in report.findings():
+        emit(Warn(text))
+    emit(report.cost.table())
+    return report
+
+
+def estimate(config: Config, emit: Emit = silent, *, timed: bool = False) -> Estimate:
+    """Return what a run of this config will cost here; emits it as a table.
+
+    Args:
+        config: A loaded config.
+        emit: Where decisions, the ledger and the table go.
+        timed: Load the model and try a few steps of the config's own rows for the time.
+    """
+    session = prepare_config(resolve(config, silent), emit)
+    plan, rows = session.plan, session.prepared.train
+    cost = estimate_cost(config, plan.located, rows, plan.token_budget, plan.placement.dtype.itemsize)
+    if timed:
+        bundle = make_trainable(session.base(), config.adapter, config.training.seed, silent)
+        seconds = try_steps(bundle, rows, config.training, plan.token_budget)
+        cost = replace(cost, seconds=seconds * cost.steps)
+    emit(cost.table())
+    return cost
 
 
 def show_rows(config: Config, split: str, count: int, ids: bool, emit: Emit = silent) -> list[Text]:
@@ -223,6 +276,13 @@ def _finish(bundle: Bundle, run: Path, result: Result, session: Session, emit: E
     facts = {"best_metric": section.metric_for_best_model, "best_value": position.best_value}
     runs.mark(run, "finished", position.step, position.metrics, facts)
     emit(Saved("model", str(place.model), step))
+
+
+def _limits(session: Session) -> dict[str, int]:
+    section = session.plan.config.data
+    if session.kit.family.encoder_decoder:
+        return {"source": section.max_source_length, "target": section.max_target_length}
+    return {"row": section.max_length}
 
 
 def _smoke(session: Session, base: Bundle, emit: Emit) -> None:

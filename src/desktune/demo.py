@@ -52,7 +52,7 @@ DEMOS: dict[str, Demo] = {
         model="starter:llama",
         samples=("answers", "talks"),
         data={},
-        training={"learning_rate": 4e-3, "num_train_epochs": 15},
+        training={"learning_rate": 6e-3, "num_train_epochs": 18},
         own="Qwen/Qwen3-0.6B",
         question="What is a tide pool?",
     ),

@@ -68,6 +68,10 @@ class Answers:
         return []
 
     @staticmethod
+    def estimate(config: Any, emit: Any) -> None:
+        return None
+
+    @staticmethod
     def prepare(config: Any, emit: Any) -> Any:
         return types.SimpleNamespace(train=[1] * 1200, validation=None)
 
@@ -272,7 +276,7 @@ def test_check_prints_the_config_or_all_faults(api: FakeApi, capsys: Out) -> Non
     assert "starter:t5" in text
     assert api.calls == []
     assert run(["check", "desktune.yaml", "--full"]) == 0
-    assert [name for name, _, _ in api.calls] == ["plan", "prepare"]
+    assert [name for name, _, _ in api.calls] == ["plan", "estimate"]
     Path("bad.yaml").write_text("training: {learning_rat: 1, seed: x}\nmodle: {}\n")
     capsys.readouterr()
     assert run(["check", "bad.yaml"]) == 2

@@ -38,7 +38,9 @@ def init(
 
 def check(
     words: Annotated[list[str] | None, typer.Argument(metavar="CFG|RUN KEY=VALUE", help=CONFIG_HELP)] = None,
-    full: Annotated[bool, typer.Option("--full", help="Also the plan on this machine and the ledger of rows.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Also the plan on this machine, the ledger of rows and the cost.")
+    ] = False,
 ) -> None:
     """Print the whole config, or all that is wrong with it."""
     from desktune.config.load import dump
@@ -49,7 +51,7 @@ def check(
         api = load_api()
         with console() as emit:
             api.plan(loaded.config, emit)
-            api.prepare(loaded.config, emit)
+            api.estimate(loaded.config, emit)
 
 
 def schema() -> None:

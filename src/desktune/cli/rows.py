@@ -1,12 +1,14 @@
-"""``data prepare`` and ``data show``: the way of a row up to training."""
+"""``data prepare``, ``data show`` and ``data report``: the way of a row up to training."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from desktune import durable
 from desktune.cli.common import CONFIG_HELP, console, load_api, load_config
 from desktune.track.console import print_text
 
@@ -43,7 +45,33 @@ def show(
         print_text(text)
 
 
+def report(
+    words: Annotated[list[str] | None, typer.Argument(metavar="CFG|RUN KEY=VALUE", help=CONFIG_HELP)] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The page.  [default: data-report.html]")
+    ] = None,
+) -> None:
+    """Write a page that shows the rows: lengths, leaks, repeats, languages, what is trained, the cost.
+
+    It opens in any browser, from disk. What needs a look is printed here too.
+    """
+    loaded = load_config(words)
+    target = output or Path("data-report.html")
+    durable.make_folder(target.parent)
+    api = load_api()
+    with console() as emit:
+        found = api.data_report(loaded.config, emit, name=_title(loaded.config.data.train))
+    durable.write_text(target, found.html())
+    typer.echo(f"{target}: written; open it in a browser")
+
+
+def _title(train: object) -> str:
+    names = [train] if isinstance(train, str) else list(train.values() if isinstance(train, dict) else train or ["?"])
+    return ", ".join(Path(str(name)).name for name in names[:3]) + (" …" if len(names) > 3 else "")
+
+
 VERBS = (
     ("prepare", prepare, "desktune data prepare desktune.yaml"),
+    ("report", report, "desktune data report desktune.yaml -o data-report.html"),
     ("show", show, "desktune data show desktune.yaml -n 3 --ids"),
 )

@@ -11,7 +11,6 @@ from desktune.errors import UserError, nearest
 # verb (below `desktune` or `desktune data`) → what does the work meanwhile
 NOT_BUILT = {
     "data inspect": "desktune data show prints rows as the model gets them",
-    "data report": "desktune data prepare prints the ledger of rows",
     "data clean": "",
     "data align": "",
     "data spelling": "",

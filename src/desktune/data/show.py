@@ -34,17 +34,25 @@ def render_row(encoded: Encoded, tokenizer: Any, family: Family, ids: bool) -> T
         f"{encoded.origin}{languages} · {len(encoded.input_ids)} tokens in, {encoded.trained_tokens} trained{cut}\n",
         "bold",
     )
-    if family.encoder_decoder:
-        _line(text, "source", _cells(encoded.input_ids, [IGNORE] * len(encoded.input_ids), tokenizer), ids)
-        _line(text, "target", _cells(encoded.labels, encoded.labels, tokenizer), ids)
-    else:
-        _line(text, "row", _cells(encoded.input_ids, encoded.labels, tokenizer), ids)
+    for name, cells in sides(encoded, tokenizer, family).items():
+        _line(text, name, cells, ids)
     text.append(_INDENT)
     text.append("[trained]", _TRAINED)
     text.append(" context ", _CONTEXT)
     text.append("<special>", _SPECIAL)
     text.append(" · space  ⏎ line end\n", _CONTEXT)
     return text
+
+
+def sides(encoded: Encoded, tokenizer: Any, family: Family) -> dict[str, list[Cell]]:
+    """Return a row's tokens as written, with id and style, by side: source and target, or the one row."""
+    if family.encoder_decoder:
+        context = [IGNORE] * len(encoded.input_ids)
+        return {
+            "source": _cells(encoded.input_ids, context, tokenizer),
+            "target": _cells(encoded.labels, encoded.labels, tokenizer),
+        }
+    return {"row": _cells(encoded.input_ids, encoded.labels, tokenizer)}
 
 
 def _cells(tokens: Sequence[int], labels: Sequence[int], tokenizer: Any) -> list[Cell]:
