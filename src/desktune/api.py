@@ -14,14 +14,16 @@ from typing import Any
 from rich.text import Text
 
 from desktune import durable, runs
+from desktune.batches.collate import collate, shape_of
 from desktune.config.schema import Config
+from desktune.data.inspect import LOOKED_AT, row_table, tensor_table, trip_table
 from desktune.data.prepare import Prepared, prepare_test
 from desktune.data.prepare import prepare as prepare_rows
 from desktune.data.show import render_row, sides
 from desktune.data.survey import survey
 from desktune.errors import DesktuneError, Diverged
 from desktune.evaluate.score import Report, compare, evaluate_rows, smoke_test
-from desktune.events import Decision, Emit, Note, Saved, Warn, silent
+from desktune.events import Decision, Emit, Note, Saved, Table, Warn, silent
 from desktune.generate.chat import Chat, Models
 from desktune.generate.decode import decode, decoding
 from desktune.hardware import one_process
@@ -30,7 +32,7 @@ from desktune.models.load import Bundle
 from desktune.models.save import save_model
 from desktune.plan import Plan, resolve
 from desktune.report.data import DataReport
-from desktune.rows import Encoded
+from desktune.rows import IGNORE, Encoded
 from desktune.session import Session, open_run, prepare_config, write_description
 from desktune.ship.merge import MergeReport
 from desktune.ship.merge import merge as merge_model
@@ -119,6 +121,17 @@ def show_rows(config: Config, split: str, count: int, ids: bool, emit: Emit = si
         render_row(rows[index], session.kit.tokenizer, session.kit.family, ids)
         for index in range(min(count, len(rows)))
     ]
+
+
+def inspect_rows(config: Config, split: str, count: int, emit: Emit = silent) -> list[Table]:
+    """Return tables of a split: how texts survive the tokenizer, the tensors of a batch, and its rows decoded."""
+    session = prepare_config(resolve(config, silent), emit)
+    kit, rows = session.kit, session.rows(split)
+    chosen = [rows[index] for index in range(min(count, len(rows)))]
+    shape = shape_of(kit.family, kit.tokenizer, session.plan.located.config)
+    fillers = {"input_ids": shape.pad_id, "labels": IGNORE, "decoder_input_ids": shape.pad_id, "attention_mask": 0}
+    looked_at = [rows[index] for index in range(min(LOOKED_AT, len(rows)))]
+    return [trip_table(looked_at, kit), tensor_table(collate(chosen, shape), fillers), row_table(chosen, kit)]
 
 
 def train(config: Config, emit: Emit = silent, *, resume: bool = False) -> Trained:
