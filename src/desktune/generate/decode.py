@@ -17,6 +17,7 @@ import torch
 from transformers import GenerationConfig
 
 from desktune.batches.collate import pad
+from desktune.config.rules_generation import contradictions
 from desktune.config.schema import GenerationSection
 from desktune.errors import ConfigError, nearest
 from desktune.events import Emit, Progress, silent
@@ -39,7 +40,7 @@ def decoding(section: GenerationSection, **overrides: Any) -> Decoding:
     """Lay overrides over a config section.
 
     Raises:
-        ConfigError: a setting that does not exist or has a wrong value.
+        ConfigError: a setting that does not exist, has a wrong value or contradicts another.
     """
     known = [name for name in GenerationSection.model_fields if name != "variants"]
     unknown = [name for name in overrides if name not in known]
@@ -52,6 +53,8 @@ def decoding(section: GenerationSection, **overrides: Any) -> Decoding:
     except ValueError as error:
         first = error.errors()[0]  # pyright: ignore[reportAttributeAccessIssue] - a pydantic ValidationError
         raise ConfigError(f"generation.{first['loc'][0]}: {first['msg']}; found {first['input']!r}") from error
+    for key, text in contradictions(merged):
+        raise ConfigError(f"generation.{key}: {text}")
     return Decoding(
         {name: value for name, value in merged.model_dump(exclude={"variants"}).items() if value is not None}
     )
@@ -104,7 +107,7 @@ def generation_config(bundle: Bundle, how: Decoding) -> GenerationConfig:
         settings.update(dict.fromkeys(_SAMPLING))
     if settings.get("num_beams", 1) == 1:
         settings.update({"length_penalty": None, "early_stopping": None})
-    config.update(**settings, use_cache=True)
+    config.update(**{"use_cache": True, **settings})
     if config.pad_token_id is None:
         config.pad_token_id = bundle.tokenizer.pad_token_id
     return config
