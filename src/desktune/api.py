@@ -18,13 +18,13 @@ from desktune.config.schema import Config
 from desktune.data.prepare import Prepared
 from desktune.data.show import render_row
 from desktune.errors import ConfigError, DesktuneError, Diverged
-from desktune.evaluate.metrics import LABELS, names_for, score
+from desktune.evaluate.metrics import names_for, score
 from desktune.evaluate.score import Report, compare, evaluate_rows, smoke_test
 from desktune.events import Decision, Emit, Note, Saved, Warn, silent
 from desktune.generate.chat import ALONE, Chat
 from desktune.generate.decode import decode, decoding
 from desktune.generate.decode import variants as named_variants
-from desktune.generate.side_by_side import Asked, SideBySide, Split, keep, side_by_side, table
+from desktune.generate.side_by_side import Asked, SideBySide, Split, keep, side_by_side
 from desktune.generate.speakers import Models, Speaker
 from desktune.hardware import one_process
 from desktune.models.adapters import is_adapter, make_trainable
@@ -150,12 +150,14 @@ def generate_variants(
     variants: Mapping[str, Mapping[str, Any]] | None = None,
     models: Sequence[Speaker] = ("tuned",),
 ) -> SideBySide:
-    """Answer the same texts, or held-out rows (``Split``), under several named settings; kept in ``generations/``.
+    """Answer the same texts, or held-out rows (``Split``), under several named settings.
+
+    The answers are kept in ``generations/`` of the run.
 
     Args:
         run: Run folder.
         texts: Texts, or a split, whose references are then measured against.
-        emit: Where events go; the last one is the table of the settings.
+        emit: Where events go.
         variants: Name: settings over ``generation:``; the config's own variants when None.
         models: ``tuned``, ``base`` or both.
 
@@ -171,7 +173,6 @@ def generate_variants(
         raise ConfigError(f"{run}: its config has no generation.variants; name settings, e.g. --grid num_beams=1,4")
     asked = _held_out_asked(session, texts) if isinstance(texts, Split) else Asked(texts, session.prompts(texts))
     result = side_by_side(_models(session, models), asked, hows, models, emit)
-    emit(table(result, LABELS))
     emit(Saved("answers", str(keep(result, run))))
     return result
 

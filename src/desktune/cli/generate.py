@@ -20,6 +20,7 @@ from desktune.track.words import clean
 
 if TYPE_CHECKING:
     from desktune.config.schema import Config
+    from desktune.generate.side_by_side import SideBySide
 
 EXAMPLES = """desktune generate latest "The whale dives." --set num_beams=1
   desktune generate latest --input texts.txt -o answers.jsonl
@@ -68,9 +69,10 @@ def generate(
     ] = None,
     variants: Annotated[bool, typer.Option("--variants", help="Compare all of generation.variants.")] = False,
 ) -> None:
-    """Answer a text, or every line of a file or of stdin; or set several settings side by side.
+    """Answer a text, or every line of a file or of stdin.
 
-    What is set side by side is printed text by text with a table at the end, and kept in the run's generations/.
+    With --grid, --variant, --variants, --both or --split several settings, or both models, answer side by side: text by
+    text, with a table at the end. These answers are kept in the run's generations/.
     """
     folder = runs.resolve(run)
     wanted = _Wanted(grid or [], variant or [], variants, both, split)
@@ -92,12 +94,12 @@ def generate(
 
     asked = Split(split, count) if split else texts
     models = ("base", "tuned") if both else ("base",) if base else ("tuned",)
-    with console(sys.stderr if as_json else None) as emit:
+    with console(sys.stderr) as emit:
         result = api.generate_variants(folder, asked, emit, variants=chosen, models=models)
     if as_json or output is not None:
         _lines(result.json_lines(), output)
-    if not as_json and split is None:
-        _print_blocks(result)
+    if not as_json:
+        _show(result, with_texts=split is None)
 
 
 def _hold_together(wanted: _Wanted, *, base: bool, texts: bool) -> None:
@@ -166,8 +168,14 @@ def _lines(lines: Iterable[str], output: Path | None) -> None:
     typer.echo(f"{output}: {durable.write_rows(output, lines):,} answers")
 
 
-def _print_blocks(result: Any) -> None:
+def _show(result: SideBySide, *, with_texts: bool) -> None:
+    """Print a block per text, and the table of the settings."""
+    from desktune.evaluate.metrics import LABELS
     from desktune.generate.layout import blocks
+    from desktune.generate.side_by_side import table
 
-    for line in blocks(result, shutil.get_terminal_size((100, 24)).columns):
-        typer.echo(line)
+    if with_texts:
+        for line in blocks(result, shutil.get_terminal_size((100, 24)).columns):
+            typer.echo(line)
+    with console() as emit:
+        emit(table(result, LABELS))

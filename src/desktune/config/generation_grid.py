@@ -1,4 +1,4 @@
-"""``--grid num_beams=1,4 --grid length_penalty=0.8,1.2`` → named combinations of settings, each of which can be decoded.
+"""``--grid num_beams=1,4 --grid length_penalty=0.8,1.2`` → named combinations that can be decoded.
 
 Of combinations that would decode alike (a length penalty without beams) one is kept; what cannot hold is left out. Both
 are said. A grid key that never does anything is refused: its columns would all be equal.
