@@ -21,11 +21,16 @@ from desktune.data.prepare import Prepared, prepare_test
 from desktune.data.prepare import prepare as prepare_rows
 from desktune.data.show import render_row, sides
 from desktune.data.survey import survey
-from desktune.errors import DesktuneError, Diverged
+from desktune.errors import ConfigError, DesktuneError, Diverged
+from desktune.evaluate.metrics import names_for, score
 from desktune.evaluate.score import Report, compare, evaluate_rows, smoke_test
 from desktune.events import Decision, Emit, Note, Saved, Table, Warn, silent
-from desktune.generate.chat import Chat, Models
+from desktune.generate.chat import ALONE, Chat
 from desktune.generate.decode import decode, decoding
+from desktune.generate.decode import variants as named_variants
+from desktune.generate.side_by_side import Asked, SideBySide, Split, keep, side_by_side
+from desktune.generate.speakers import Models, Speaker
+from desktune.generate.tongue import Tongue
 from desktune.hardware import one_process
 from desktune.models.adapters import is_adapter, make_trainable
 from desktune.models.load import Bundle
@@ -219,11 +224,61 @@ def generate(
     return decode(bundle, prompts, how, emit, targets=[direction[1]] * len(prompts))
 
 
+def generate_variants(
+    run: Path,
+    texts: Sequence[str] | Split,
+    emit: Emit = silent,
+    *,
+    variants: Mapping[str, Mapping[str, Any]] | None = None,
+    models: Sequence[Speaker] = ("tuned",),
+    languages: tuple[str | None, str | None] = (None, None),
+) -> SideBySide:
+    """Answer the same texts, or held-out rows (``Split``), under several named settings.
+
+    The answers are kept in ``generations/`` of the run.
+
+    Args:
+        run: Run folder.
+        texts: Texts, or a split, whose references are then measured against.
+        emit: Where events go.
+        variants: Name: settings over ``generation:``; the config's own variants when None.
+        models: ``tuned``, ``base`` or both.
+        languages: Codes of source and target, as for ``generate``.
+
+    Raises:
+        ConfigError: no variants at all, or a setting that does not hold.
+    """
+    held_out = isinstance(texts, Split)
+    session = open_run(run, emit, rows=held_out)
+    section = session.plan.config.generation
+    hows = {name: decoding(section, **settings) for name, settings in (variants or {}).items()}
+    hows = hows if variants is not None else named_variants(section)
+    if not hows:
+        raise ConfigError(f"{run}: its config has no generation.variants; name settings, e.g. --grid num_beams=1,4")
+    asked = _held_out_asked(session, texts) if isinstance(texts, Split) else _asked(session, texts, languages)
+    result = side_by_side(_models(session, models), asked, hows, models, emit)
+    emit(Saved("answers", str(keep(result, run))))
+    return result
+
+
 def chat(run: Path, emit: Emit = silent) -> Chat:
     """Return a conversation with a run's model."""
     session = open_run(run, emit, rows=False)
-    base = None if is_adapter(runs.Run(run).model) else session.base()
-    return Chat(Models(session.tuned(), base), session.conversation_prompt, decoding(session.plan.config.generation))
+    config = session.plan.config
+    tongue = Tongue(session.directions if session.kit.languages else (), session.direction, session.conversation_prompt)
+    talk = Chat(
+        _models(session, ("base", "tuned")),
+        tongue.encode,
+        decoding(config.generation),
+        named_variants(config.generation),
+        config.data.fields,
+        tongue,
+    )
+    if tongue.told:
+        emit(Note(f"languages: {tongue.turn('')} (/lang changes them)"))
+    if not talk.converses:
+        emit(Note(ALONE))
+    return talk
 
 
 def merge(run: Path, emit: Emit = silent, *, replace: bool = False) -> MergeReport:
@@ -236,6 +291,35 @@ def merge(run: Path, emit: Emit = silent, *, replace: bool = False) -> MergeRepo
 def held_out(run: Path, split: str = "validation") -> Sequence[Encoded]:
     """Return the encoded rows of a run that it was not trained on."""
     return open_run(run, silent).rows(split)
+
+
+def _models(session: Session, which: Sequence[Speaker]) -> Models:
+    """Load those of a run's models that will answer; an adapter brings its base along."""
+    if "tuned" not in which:
+        base = session.base()
+        return Models(base, base)
+    own_base = "base" in which and not is_adapter(session.model_folder())
+    return Models(session.tuned(), session.base() if own_base else None)
+
+
+def _asked(session: Session, texts: Sequence[str], languages: tuple[str | None, str | None]) -> Asked:
+    direction = session.direction(*languages)
+    return Asked(texts, session.prompts(texts, direction), targets=[direction[1]] * len(texts))
+
+
+def _held_out_asked(session: Session, split: Split) -> Asked:
+    """Return the first held-out rows with their references, and what measures answers against them."""
+    all_rows = session.rows(split.name)
+    rows = [all_rows[index] for index in range(min(split.count, len(all_rows)))]
+    references, names = [row.completion for row in rows], names_for(session.plan.config.evaluation, session.plan.task)
+    languages = {row.target_lang for row in rows}
+    language = languages.pop() if len(languages) == 1 else None
+
+    def judge(outputs: Sequence[str]) -> dict[str, float]:
+        return {name: one.value for name, one in score(names, outputs, references, language).items()}
+
+    prompts = [row.input_ids[: row.prompt_length] for row in rows]
+    return Asked([row.prompt for row in rows], prompts, references, judge, [row.target_lang for row in rows])
 
 
 def _train_locked(session: Session, base: Bundle, run: Path, emit: Emit, *, fresh: bool) -> Trained:

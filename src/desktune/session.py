@@ -139,9 +139,9 @@ class Session:
             bundle.languages.tell(bundle.tokenizer, self.directions[0])
         return bundle
 
-    def conversation_prompt(self, messages: Sequence[Message]) -> tuple[int, ...]:
+    def conversation_prompt(self, messages: Sequence[Message], direction: Direction = (None, None)) -> tuple[int, ...]:
         """Return a conversation as the ids after which the model answers."""
-        return self.kit.encode_conversation(messages, self.plan.config.data)
+        return self.kit.encode_conversation(messages, self.plan.config.data, direction)
 
 
 def prepare_config(plan: Plan, emit: Emit) -> Session:

@@ -268,9 +268,9 @@ def test_faults_of_overrides_name_the_override(override: str, expected: str) -> 
 
 
 def test_an_override_of_one_entry_leaves_the_others_their_line() -> None:
-    text = "generation:\n  variants:\n    a:\n      beams: 2\n"
+    text = "generation:\n  variants:\n    a:\n      beamz: 2\n"
     found = faults(text, "generation.variants.a.top_p=2")
-    assert found[0].startswith("d.yaml:5: generation.variants.a.beams: unknown key")
+    assert found[0].startswith("d.yaml:5: generation.variants.a.beamz: unknown key")
     assert found[1].startswith("override generation.variants.a.top_p=2: generation.variants.a.top_p: found 2")
 
 

@@ -81,7 +81,16 @@ _MODEL = {
     "name": ("model_name", "base_model", "model_name_or_path"),
     "dtype": ("torch_dtype",),
 }
-_GENERATION = {"num_beams": ("beams", "beam_size")}
+_GENERATION = {
+    "max_new_tokens": ("max_length", "max_tokens", "max_gen_len"),
+    "min_new_tokens": ("min_length", "min_tokens"),
+    "num_beams": ("beams", "beam_size", "beam_width"),
+    "do_sample": ("sampling", "sample"),
+    "temperature": ("temp",),
+    "repetition_penalty": ("repeat_penalty",),
+    "no_repeat_ngram_size": ("no_repeat_ngram", "no_repeat_ngrams"),
+    "use_cache": ("cache",),
+}
 
 
 def _table(section: str, spellings: Mapping[str, tuple[str, ...]]) -> dict[str, Alias]:

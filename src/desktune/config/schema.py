@@ -201,12 +201,16 @@ class GenerationSection(Section):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(default=None, description="with do_sample")
     top_k: Annotated[int, Field(ge=0)] | None = Field(default=None, description="with do_sample")
     length_penalty: float | None = Field(default=None, description="over 1 favours long answers (beams)")
+    early_stopping: bool | Literal["never"] | None = Field(
+        default=None, description="true: stop when num_beams answers are whole; never: until no better one is possible"
+    )
     repetition_penalty: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="over 1 avoids words that were said"
     )
     no_repeat_ngram_size: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="no n tokens twice in a row of this length"
     )
+    use_cache: bool = Field(default=True, description="keep keys and values: faster, and more memory")
     variants: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="name: {settings over the ones above}"
     )
