@@ -18,7 +18,9 @@ from desktune.config.schema import Config
 from desktune.data.prepare import Prepared
 from desktune.data.show import render_row
 from desktune.errors import DesktuneError, Diverged
-from desktune.evaluate.score import Report, compare, evaluate_rows, smoke_test
+from desktune.evaluate.report import Report
+from desktune.evaluate.score import compare, evaluate_rows
+from desktune.evaluate.smoke import smoke_test
 from desktune.events import Decision, Emit, Note, Saved, Warn, silent
 from desktune.generate.chat import Chat, Models
 from desktune.generate.decode import decode, decoding
@@ -116,7 +118,7 @@ def evaluate(run: Path, emit: Emit = silent, *, split: str = "validation") -> Re
     base = evaluate_rows(session.base(), rows, config.evaluation, batch_rows, emit)
     emit(Note(f"{len(rows):,} {split} rows: tuned model"))
     tuned = evaluate_rows(session.tuned(), rows, config.evaluation, batch_rows, emit)
-    report = compare(base, tuned, rows, emit)
+    report = compare(base, tuned, rows, emit, bootstrap_samples=config.evaluation.bootstrap_samples)
     target = run / f"evaluation-{split}.json"
     durable.write_json(target, report.to_json())
     emit(Saved("evaluation", str(target)))
