@@ -1,4 +1,4 @@
-"""The figures a model is judged by: their names, which of them a task gets, and which are better when they are lower."""
+"""The figures a model is judged by: their names, which of them a task gets, which are better when lower."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Difference:
 
 def paired(base: Statistics, tuned: Statistics, samples: int) -> Difference | None:
     """Resample two systems on the same rows; None where there are under two rows or no samples are wanted."""
-    rows = len(base.values_NK)
+    rows = len(base.per_text)
     if rows < 2 or samples == 0:
         return None
     random = np.random.default_rng(SEED)
@@ -51,7 +51,7 @@ def paired(base: Statistics, tuned: Statistics, samples: int) -> Difference | No
     for sample in range(samples):
         times_N = np.bincount(random.choice(rows, size=rows, replace=True), minlength=rows).astype(np.float64)
         for place, system in enumerate((base, tuned)):
-            scores_2S[place, sample] = system.of_sum(times_N @ system.values_NK)
+            scores_2S[place, sample] = system.of_sum(times_N @ system.per_text)
     difference_S = scores_2S[1] - scores_2S[0]
     apart = abs(tuned.score().value - base.score().value)
     shifted_S = np.abs(difference_S) - np.abs(difference_S).mean()

@@ -38,7 +38,9 @@ class Part:
 def by_file(pair: Pair, measured: Measured) -> dict[str, Part]:
     """Return the metrics file by file."""
     groups = _grouped([row.origin.file for row in pair.rows])
-    return {file.rsplit("/", 1)[-1]: _part(chosen, measured) for file, chosen in groups.items()}
+    short = {file: file.rsplit("/", 1)[-1] for file in groups}
+    names = short if len(set(short.values())) == len(short) else {file: file for file in groups}
+    return {names[file]: _part(chosen, measured) for file, chosen in groups.items()}
 
 
 def by_direction(pair: Pair, measured: Measured) -> dict[str, Part]:

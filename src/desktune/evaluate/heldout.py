@@ -23,10 +23,10 @@ class HeldOut:
     """Mean loss in nats per trained token.
 
     ``bits_per_byte`` is comparable between models whose tokenizers differ: the summed loss in bits over the UTF-8 bytes
-    of what is trained. These are the bytes of the reference; of a causal row with one answer the bytes of
-    that answer, of plain text all of it; of a row with several answers the bytes that the trained tokens decode to, without special tokens.
-    The token that ends an answer adds loss and no byte. Rows that were cut to a length limit count in neither, since
-    their bytes were cut too. NaN where nothing is left.
+    of what is trained. These are the bytes of the reference; of a causal row with one answer the bytes of that answer,
+    of plain text all of it; of a row with several answers the bytes that the trained tokens decode to, without special
+    tokens. The token that ends an answer adds loss and no byte. Rows that were cut to a length limit count in neither,
+    since their bytes were cut too. NaN where nothing is left.
     """
 
     loss: float

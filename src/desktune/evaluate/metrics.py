@@ -55,14 +55,14 @@ class Score:
 class Statistics:
     """What a metric keeps of texts, [texts, figures] in float64, and how their sum becomes the score."""
 
-    values_NK: NDArray[np.float64]
+    per_text: NDArray[np.float64]
     of_sum: Callable[[NDArray[np.float64]], float]
     signature: str
     lower_is_better: bool = False
 
     def score(self, rows: Sequence[int] | None = None) -> Score:
         """Return the score of all texts or of some."""
-        chosen_NK = self.values_NK if rows is None else self.values_NK[list(rows)]
+        chosen_NK = self.per_text if rows is None else self.per_text[list(rows)]
         return Score(float(self.of_sum(chosen_NK.sum(axis=0))), self.signature, self.lower_is_better)
 
 
@@ -134,8 +134,8 @@ def _exact_match(outputs: Sequence[str], references: Sequence[str], _: str | Non
 
 
 def _mean(shares: Sequence[float], signature: str) -> Statistics:
-    values_NK = np.column_stack([np.asarray(shares, dtype=np.float64), np.ones(len(shares))])
-    return Statistics(values_NK, lambda sum_K: 100.0 * sum_K[0] / max(1.0, sum_K[1]), signature)
+    per_text = np.column_stack([np.asarray(shares, dtype=np.float64), np.ones(len(shares))])
+    return Statistics(per_text, lambda sum_K: 100.0 * sum_K[0] / max(1.0, sum_K[1]), signature)
 
 
 class _Words(Tokenizer):
