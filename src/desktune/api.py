@@ -23,7 +23,9 @@ from desktune.data.show import render_row, sides
 from desktune.data.survey import survey
 from desktune.errors import ConfigError, DesktuneError, Diverged
 from desktune.evaluate.metrics import names_for, score
-from desktune.evaluate.score import Report, compare, evaluate_rows, smoke_test
+from desktune.evaluate.report import Report
+from desktune.evaluate.score import compare, evaluate_rows
+from desktune.evaluate.smoke import smoke_test
 from desktune.events import Decision, Emit, Note, Saved, Table, Warn, silent
 from desktune.generate.chat import ALONE, Chat
 from desktune.generate.decode import decode, decoding
@@ -187,7 +189,7 @@ def evaluate(run: Path, emit: Emit = silent, *, split: str = "validation") -> Re
     base = evaluate_rows(session.base(), rows, config.evaluation, batch_rows, emit)
     emit(Note(f"{len(rows):,} {split} rows: tuned model"))
     tuned = evaluate_rows(session.tuned(), rows, config.evaluation, batch_rows, emit)
-    report = compare(base, tuned, rows, emit)
+    report = compare(base, tuned, rows, emit, bootstrap_samples=config.evaluation.bootstrap_samples)
     target = run / f"evaluation-{split}.json"
     durable.write_json(target, report.to_json())
     emit(Saved("evaluation", str(target)))

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from desktune.config.measures import BEST_BY
+
 NOTHING = object()  # "this spelling sets nothing": bf16: false
 
 
@@ -134,10 +136,7 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "training.optim": {"adamw_torch": "adamw", "adamw_torch_fused": "adamw", "adamw_hf": "adamw", "AdamW": "adamw"},
     "training.lr_scheduler_type": {"constant_with_warmup": "constant"},
     "training.metric_for_best_model": {
-        "loss": "eval_loss",
-        "bleu": "eval_bleu",
-        "chrf": "eval_chrf",
-        "exact_match": "eval_exact_match",
+        **{name.removeprefix("eval_"): name for name in BEST_BY},
     },
     "tracking.report_to": {"none": [], "tensorboard": ["tensorboard"], "wandb": ["wandb"]},
 }

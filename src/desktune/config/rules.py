@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from desktune.config.faults import Path, shown
+from desktune.config.measures import AUTO_METRICS, BEST_BY, METRIC_NAMES, OF_THE_LOSS
 from desktune.config.names import Setting
 from desktune.config.rules_generation import contradictions, idle_settings, variant_faults
 from desktune.config.schema import Config
@@ -41,8 +42,6 @@ EXCLUSIVE: tuple[tuple[Path, Path], ...] = (
     (("training", "tokens_per_step"), ("training", "gradient_accumulation_steps")),
     (("training", "warmup_steps"), ("training", "warmup_ratio")),
 )
-METRICS = ("eval_loss", "eval_bleu", "eval_chrf", "eval_exact_match")
-_AUTO_METRICS = {"translation": ("eval_bleu", "eval_chrf"), "seq2seq": METRICS[2:], "causal": METRICS[2:]}
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -91,14 +90,14 @@ def metric_exists(facts: Facts) -> Iterator[Found]:
     """The best model is chosen by a figure that is measured."""
     config, path = facts.config, ("training", "metric_for_best_model")
     metric = config.training.metric_for_best_model
-    if metric not in METRICS:
-        yield path, f"found {shown(metric)}; allowed: {', '.join(METRICS)}{nearest(metric, METRICS)}"
-    elif metric != "eval_loss":
-        measured = [f"eval_{name}" for name in config.evaluation.metrics]
-        if config.evaluation.metrics == "auto":
-            measured = list(_AUTO_METRICS.get(config.task, METRICS))
-        if metric not in measured:
-            yield path, f"{metric} is not measured; add {metric.removeprefix('eval_')} to evaluation.metrics"
+    if metric not in BEST_BY:
+        yield path, f"found {shown(metric)}; allowed: {', '.join(BEST_BY)}{nearest(metric, BEST_BY)}"
+    elif metric not in OF_THE_LOSS:
+        name, measured = metric.removeprefix("eval_"), config.evaluation.metrics
+        if measured == "auto":
+            measured = AUTO_METRICS.get(config.task, METRIC_NAMES)
+        if name not in measured:
+            yield path, f"{metric} is not measured; add {name} to evaluation.metrics"
         if not config.evaluation.predict_with_generate:
             yield path, f"{metric} needs answers, but evaluation.predict_with_generate is false"
 

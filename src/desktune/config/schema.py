@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from desktune.config.measures import MetricName
+
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Paths = str | list[str] | dict[str, str]
@@ -162,7 +164,8 @@ class TrainingSection(Section):
         default=None, description="validations without improvement after which training stops"
     )
     metric_for_best_model: str = Field(
-        default="eval_loss", description="eval_loss, eval_bleu, eval_chrf or eval_exact_match"
+        default="eval_loss",
+        description="eval_loss, eval_perplexity, eval_bits_per_byte, or eval_ and a metric of evaluation",
     )
     load_best_model_at_end: bool = Field(
         default=True, description="model/ holds the best validated weights, else the last ones"
@@ -178,13 +181,22 @@ class TrainingSection(Section):
 class EvaluationSection(Section):
     """How a model is judged."""
 
-    metrics: Literal["auto"] | list[Literal["bleu", "chrf", "exact_match"]] = Field(
-        default="auto", description="auto: bleu and chrf for translation, chrf and exact_match otherwise"
+    metrics: Literal["auto"] | list[MetricName] = Field(
+        default="auto",
+        description="auto: bleu, chrf and exact_match for translation, chrf, rougeL and exact_match otherwise",
     )
     predict_with_generate: bool = Field(
         default=True, description="also generate for validation rows, not only measure the loss (desktune evaluate)"
     )
     max_new_tokens: Count = Field(default=256, description="tokens per answer")
+    bootstrap_samples: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        default=1000, description="resamples behind the intervals and p-values of base against tuned; 0: none"
+    )
+    guard_samples: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        default=16,
+        description="validation rows that are answered and watched (wrong language, copies, loops) where validation "
+        "measures the loss alone; 0: none",
+    )
     smoke_test: bool = Field(
         default=True, description="try the untouched base on a few validation rows before training"
     )

@@ -187,7 +187,7 @@ class Loop:
             metrics = self.validation.measure(position.step, self.emit)
         value = metrics[section.metric_for_best_model]
         better = improves(section.metric_for_best_model, value, position.best_value)
-        position.metrics = metrics
+        position.metrics = {name: one for name, one in metrics.items() if np.isfinite(one)}  # JSON has no NaN
         if better:
             position.best_value, position.best_step, position.bad_evaluations = value, position.step, 0
         else:
