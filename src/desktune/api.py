@@ -49,6 +49,7 @@ from desktune.train import checkpoint
 from desktune.train.estimate import Estimate, try_steps
 from desktune.train.estimate import estimate as estimate_cost
 from desktune.train.loop import Loop, Recipe, Result, TrainingRows
+from desktune.train.reference import Reference
 
 SMOKE_ROWS = 4
 SHOWN_ROWS = 3  # of a data report, token by token
@@ -155,6 +156,8 @@ def train(config: Config, emit: Emit = silent, *, resume: bool = False) -> Train
         Diverged, OutOfDisk, OutOfMemory, Stopped: as the names say; what was saved is whole.
     """
     one_process()
+    if resume and config.training.engine == "hf":
+        raise ConfigError("training.engine: hf: the reference cannot be resumed; start it without --resume")
     run = runs.to_resume(config.output, config.model.name) if resume else None
     if resume and run is None:
         emit(Note("--resume: no run of this config is there yet; starting fresh"))
@@ -336,14 +339,9 @@ def _train_locked(session: Session, base: Bundle, run: Path, emit: Emit, *, fres
     bundle = make_trainable(base, config.adapter, config.training.seed, both)
     durable.need_space(run, _checkpoint_bytes(bundle, config), "a run with its checkpoints")
     rows = TrainingRows(session.prepared.train, session.prepared.validation)
-    loop = Loop(
-        bundle,
-        rows,
-        Recipe(config.training, config.evaluation, session.plan.token_budget, session.plan.autocast_dtype),
-        run,
-        both,
-    )
-    if newest is not None:
+    recipe = Recipe(config.training, config.evaluation, session.plan.token_budget, session.plan.autocast_dtype)
+    loop = _engine(bundle, rows, recipe, run, both)
+    if newest is not None and isinstance(loop, Loop):
         loop.resume(newest)
     elif not fresh:
         emit(Note(f"--resume: {run} has no whole checkpoint; starting it again from step 0"))
@@ -359,6 +357,14 @@ def _train_locked(session: Session, base: Bundle, run: Path, emit: Emit, *, fres
     finally:
         trackers.close()
     return Trained(run, result.position.step, result.position.metrics)
+
+
+def _engine(bundle: Bundle, rows: TrainingRows, recipe: Recipe, run: Path, emit: Emit) -> Loop | Reference:
+    return (
+        Reference(bundle, rows, recipe, emit)
+        if recipe.training.engine == "hf"
+        else Loop(bundle, rows, recipe, run, emit)
+    )
 
 
 def _finish(bundle: Bundle, run: Path, result: Result, session: Session, emit: Emit) -> None:

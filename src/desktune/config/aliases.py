@@ -148,7 +148,6 @@ NOT_BUILT: Mapping[str, tuple[Any, ...]] = {
     "data.format": ("alpaca", "sharegpt", "prompt-completion"),
     "training.optim": ("lion", "muon", "schedule-free"),
     "training.loss": ("nll", "focal", "dft"),
-    "training.engine": ("hf",),
     "tracking.report_to": ("mlflow", "trackio"),
     "output.push_to_hub": (True,),
 }

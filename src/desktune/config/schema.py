@@ -173,8 +173,9 @@ class TrainingSection(Section):
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(
         default=42, description="of order, split, adapter and dropout"
     )
-    engine: Literal["desktune"] = Field(
-        default="desktune", description="our loop; the reference engine hf is not built yet"
+    engine: Literal["desktune", "hf"] = Field(
+        default="desktune",
+        description="our loop; hf: transformers.Seq2SeqTrainer or trl.SFTTrainer, a reference without resume",
     )
 
 

@@ -19,13 +19,13 @@ _ADAMW = {"betas": (0.9, 0.999), "eps": 1e-8}
 
 
 def build_optimizer(named: Iterable[tuple[str, nn.Parameter]], section: TrainingSection) -> Optimizer:
-    """Return the optimizer over parameters; biases and norms (fewer than two dimensions) do not decay.
+    """Return the optimizer over parameters; biases (T5's relative positions among them) and norms do not decay.
 
     The learning rate of the groups is set before every step by ``set_learning_rate``.
     """
     decayed, plain = [], []
-    for _, parameter in named:
-        (decayed if parameter.ndim >= 2 else plain).append(parameter)
+    for name, parameter in named:
+        (decayed if parameter.ndim >= 2 and "bias" not in name else plain).append(parameter)
     groups = [{"params": decayed, "weight_decay": section.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in section.optim_args.items()}
     return OPTIMIZERS[section.optim]([group for group in groups if group["params"]], section.learning_rate, arguments)
