@@ -60,7 +60,7 @@ class Reference:
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as scratch:
             trainer = self._trainer(Path(scratch))
-            name = type(trainer).__mro__[2].__name__
+            name = type(trainer).__mro__[1].__name__
             self._emit(Decision("training.engine", "hf", f"the reference: {name}, no resume and no validation"))
             trainer.remove_callback(PrinterCallback)  # it prints past our events
             trainer.train()
