@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from desktune.config.schema import EvaluationSection, GenerationSection
-from desktune.evaluate.heldout import heldout_loss
+from desktune.evaluate.heldout import HeldOut, heldout_loss
 from desktune.evaluate.metrics import LABELS, Score, names_for, score, sentence_chrf
 from desktune.events import Emit, Note, Table, silent
 from desktune.generate.decode import decode, decoding
 from desktune.models.load import Bundle
-from desktune.rows import Encoded
+from desktune.rows import Encoded, Task
 
 SHOWN_ROWS = 3
 _SHOWN_CHARACTERS = 160
@@ -70,12 +70,23 @@ def evaluate_rows(
     held_out = heldout_loss(bundle, rows, batch_rows, emit)
     if not section.predict_with_generate:
         return Scores(held_out.loss, held_out.tokens, {}, ())
+    return score_outputs(bundle.task, rows, answers(bundle, rows, section, emit), section, held_out)
+
+
+def answers(bundle: Bundle, rows: Sequence[Encoded], section: EvaluationSection, emit: Emit = silent) -> list[str]:
+    """Return what a model answers to rows, greedily."""
     how = decoding(GenerationSection(num_beams=1, max_new_tokens=section.max_new_tokens))
     prompts, targets = [row.input_ids[: row.prompt_length] for row in rows], [row.target_lang for row in rows]
-    outputs = decode(bundle, prompts, how, emit, targets=targets)
+    return decode(bundle, prompts, how, emit, targets=targets)
+
+
+def score_outputs(
+    task: Task, rows: Sequence[Encoded], outputs: list[str], section: EvaluationSection, held_out: HeldOut
+) -> Scores:
+    """Return the metrics of outputs for rows, beside their loss."""
     languages = {row.target_lang for row in rows}
     metrics = score(
-        names_for(section, bundle.task),
+        names_for(section, task),
         outputs,
         [row.completion for row in rows],
         languages.pop() if len(languages) == 1 else None,
