@@ -6,6 +6,7 @@ that are whole. What a run opens again (``session.py``) is checked to be what it
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,7 +49,10 @@ from desktune.track.open import renderers
 from desktune.train import checkpoint
 from desktune.train.estimate import Estimate, try_steps
 from desktune.train.estimate import estimate as estimate_cost
+from desktune.train.joint import check as check_joint
 from desktune.train.loop import Loop, Recipe, Result, TrainingRows
+from desktune.train.processes import ONE, Processes
+from desktune.train.processes import joined as joined
 from desktune.train.reference import Reference
 
 SMOKE_ROWS = 4
@@ -142,39 +146,44 @@ def inspect_rows(config: Config, split: str, count: int, emit: Emit = silent) ->
     return [trip_table(looked_at, kit), tensor_table(collate(chosen, shape), fillers), row_table(chosen, kit)]
 
 
-def train(config: Config, emit: Emit = silent, *, resume: bool = False) -> Trained:
+def train(config: Config, emit: Emit = silent, *, resume: bool = False, processes: Processes = ONE) -> Trained:
     """Train to a run folder with ``model/`` in it.
 
     Args:
         config: A loaded config.
         emit: Where events go, besides the run's own files.
         resume: Go on with the newest run of this config from its newest whole checkpoint.
+        processes: Those that train together (``train.processes.joined``); one of them writes and emits.
 
     Raises:
         RunError: the output folder is in use by something else.
         Locked: another process writes the run.
         Diverged, OutOfDisk, OutOfMemory, Stopped: as the names say; what was saved is whole.
+        FailedElsewhere: one of these, raised on another of the processes.
     """
-    one_process()
+    if processes.world_size == 1:
+        one_process()
     if resume and config.training.engine == "hf":
         raise ConfigError("training.engine: hf: the reference cannot be resumed; start it without --resume")
-    run = runs.to_resume(config.output, config.model.name) if resume else None
-    if resume and run is None:
-        emit(Note("--resume: no run of this config is there yet; starting fresh"))
-    if run is not None and runs.describe(run).status == "finished":
-        info = runs.describe(run)
-        emit(Note(f"{run} is finished at step {info.steps}; nothing to resume"))
-        return Trained(run, info.steps or 0, info.metrics)
-    if run is None and config.output.dir is not None:
-        runs.check_free(Path(config.output.dir).expanduser())
-    resolved = resolve(config, emit)
-    session = prepare_config(resolved, emit)
-    base = session.base()
-    _smoke(session, base, emit)
-    fresh = run is None
-    run = run or runs.new_run_folder(config.output, config.model.name)
-    with runs.lock(run):
-        return _train_locked(session, base, run, emit, fresh=fresh)
+    emit = emit if processes.is_writer else silent
+    run = done = None
+    with processes.together():
+        if processes.is_writer:
+            run, done = _find(config, emit, resume=resume)
+    done = processes.share(done)
+    if done is not None:
+        return Trained(Path(done["run"]), done["step"], done["metrics"])
+    session = processes.in_turn(lambda: _opened(config, processes, emit))
+    processes.same({"rows": session.prepared.fingerprint, "weights": session.plan.located.weights_hash})
+    with contextlib.ExitStack() as held:
+        with processes.together():
+            base, fresh = session.base(), run is None
+            if processes.is_writer:
+                _smoke(session, base, emit)
+                run = run or runs.new_run_folder(config.output, config.model.name)
+                held.enter_context(runs.lock(run))
+        run = Path(processes.share(str(run)))
+        return _train_locked(session, base, Place(run, fresh, processes), emit)
 
 
 def evaluate(run: Path, emit: Emit = silent, *, split: str = "validation") -> Report:
@@ -327,44 +336,108 @@ def _held_out_asked(session: Session, split: Split) -> Asked:
     return Asked([row.prompt for row in rows], prompts, references, judge, [row.target_lang for row in rows])
 
 
-def _train_locked(session: Session, base: Bundle, run: Path, emit: Emit, *, fresh: bool) -> Trained:
-    """Train while holding the run's lock; the run's own files get every event too."""
-    config = session.plan.config
-    durable.sweep_staging(run)
-    durable.sweep_staging(run / "checkpoints")
-    newest = None if fresh else checkpoint.newest(run, emit)
-    write_description(session, run, fresh=fresh)
-    trackers = renderers(config.tracking, run, int(newest.name.removeprefix("step-")) if newest else 0)
-    both = fan_out(emit, *trackers)
-    bundle = make_trainable(base, config.adapter, config.training.seed, both)
-    durable.need_space(run, _checkpoint_bytes(bundle, config), "a run with its checkpoints")
-    rows = TrainingRows(session.prepared.train, session.prepared.validation)
-    recipe = Recipe(config.training, config.evaluation, session.plan.token_budget, session.plan.autocast_dtype)
-    loop = _engine(bundle, rows, recipe, run, both)
-    if newest is not None and isinstance(loop, Loop):
-        loop.resume(newest)
-    elif not fresh:
-        emit(Note(f"--resume: {run} has no whole checkpoint; starting it again from step 0"))
-    facts = {"base": config.model.name, "task": session.plan.task, "total_steps": loop.total_steps}
-    runs.mark(run, "running", loop.position.step, {}, facts)
-    try:
-        result = loop.run()
-        _finish(bundle, run, result, session, both)
-    except DesktuneError as error:
-        how = "diverged" if isinstance(error, Diverged) else "stopped"
-        runs.mark(run, how, loop.position.step, loop.position.metrics)
-        raise
-    finally:
-        trackers.close()
-    return Trained(run, result.position.step, result.position.metrics)
+@dataclass(frozen=True)
+class Place:
+    """The run folder of a training and who works on it. Only the writer knows whether it is ``fresh``."""
+
+    run: Path
+    fresh: bool
+    processes: Processes
+
+
+def _find(config: Config, emit: Emit, *, resume: bool) -> tuple[Path | None, dict[str, Any] | None]:
+    """Return the run to go on with, and what there is to say of it when it is finished."""
+    run = runs.to_resume(config.output, config.model.name) if resume else None
+    if resume and run is None:
+        emit(Note("--resume: no run of this config is there yet; starting fresh"))
+    if run is not None and runs.describe(run).status == "finished":
+        info = runs.describe(run)
+        emit(Note(f"{run} is finished at step {info.steps}; nothing to resume"))
+        return run, {"run": str(run), "step": info.steps or 0, "metrics": dict(info.metrics)}
+    if run is None and config.output.dir is not None:
+        runs.check_free(Path(config.output.dir).expanduser())
+    return run, None
+
+
+def _opened(config: Config, processes: Processes, emit: Emit) -> Session:
+    """Resolve a config and prepare its rows, once it is known that the processes can train with it."""
+    resolved = resolve(config, emit)
+    check_joint(config.training, resolved.placement.device, resolved.autocast_dtype, processes)
+    if processes.world_size > 1:
+        how = "fsdp: each holds a share of it" if config.training.distributed == "fsdp" else "ddp: each holds all of it"
+        emit(Decision("processes", str(processes.world_size), how))
+    elif config.training.distributed != "auto":
+        emit(Note(f"training.distributed: {config.training.distributed} means nothing with one process"))
+    return prepare_config(resolved, emit)
+
+
+def _train_locked(session: Session, base: Bundle, place: Place, emit: Emit) -> Trained:
+    """Train while the writer holds the run's lock; the run's own files get every event too."""
+    plan, processes, run = session.plan, place.processes, place.run
+    with contextlib.ExitStack() as closing:
+        with processes.together():
+            newest, emit = _ready(session, place, emit, closing) if processes.is_writer else (None, silent)
+            bundle = make_trainable(base, plan.config.adapter, plan.config.training.seed, emit)
+            if processes.is_writer:
+                durable.need_space(run, _checkpoint_bytes(bundle, plan.config), "a run with its checkpoints")
+        newest = processes.share(str(newest) if newest else None)
+        budget = -int(processes.largest(-plan.token_budget))  # the smallest of all, since all cut a step alike
+        recipe = Recipe(plan.config.training, plan.config.evaluation, budget, plan.autocast_dtype, processes)
+        rows = TrainingRows(session.prepared.train, session.prepared.validation)
+        loop = _engine(bundle, rows, recipe, run, emit)
+        if newest is not None and isinstance(loop, Loop):
+            loop.resume(Path(newest))
+        return _run_marked(loop, session, place, emit)
 
 
 def _engine(bundle: Bundle, rows: TrainingRows, recipe: Recipe, run: Path, emit: Emit) -> Loop | Reference:
-    return (
-        Reference(bundle, rows, recipe, emit)
-        if recipe.training.engine == "hf"
-        else Loop(bundle, rows, recipe, run, emit)
-    )
+    if recipe.training.engine == "hf":
+        return Reference(bundle, rows, recipe, emit)
+    return Loop(bundle, rows, recipe, run, emit)
+
+
+def _ready(session: Session, place: Place, emit: Emit, closing: contextlib.ExitStack) -> tuple[Path | None, Emit]:
+    """Make the run folder ready; return the checkpoint to go on from, and an emit that writes the run's files too."""
+    run = place.run
+    durable.sweep_staging(run)
+    durable.sweep_staging(run / "checkpoints")
+    newest = None if place.fresh else checkpoint.newest(run, emit)
+    if newest is None and not place.fresh:
+        emit(Note(f"--resume: {run} has no whole checkpoint; starting it again from step 0"))
+    write_description(session, run, fresh=place.fresh, processes=place.processes.world_size)
+    step = int(newest.name.removeprefix("step-")) if newest else 0
+    trackers = renderers(session.plan.config.tracking, run, step)
+    closing.callback(trackers.close)
+    return newest, fan_out(emit, *trackers)
+
+
+def _run_marked(loop: Loop | Reference, session: Session, place: Place, emit: Emit) -> Trained:
+    """Run the loop, write ``model/``, and keep the run's status; the writer alone touches files."""
+    run, writes = place.run, place.processes.is_writer
+    facts = {"base": session.plan.config.model.name, "task": session.plan.task, "total_steps": loop.total_steps}
+    if writes:
+        runs.mark(run, "running", loop.position.step, {}, facts)
+    try:
+        result = loop.run()
+        with place.processes.together():
+            if writes:
+                _finish(_bundle_to_save(loop, session), run, result, session, emit)
+    except DesktuneError as error:
+        if writes:
+            how = "diverged" if isinstance(error, Diverged) else "stopped"
+            runs.mark(run, how, loop.position.step, loop.position.metrics)
+        raise
+    return Trained(run, result.position.step, result.position.metrics)
+
+
+def _bundle_to_save(loop: Loop | Reference, session: Session) -> Bundle:
+    """Return a whole model: where its weights are sharded, a new one, which the last checkpoint fills."""
+    if isinstance(loop, Reference) or not loop.joint.sharded:
+        return loop.bundle
+    section = session.plan.config
+    bundle = make_trainable(session.exact_base(), section.adapter, section.training.seed, silent)
+    checkpoint.restore_weights(runs.Run(loop.run_folder).checkpoint(loop.position.step), bundle.model)
+    return bundle
 
 
 def _finish(bundle: Bundle, run: Path, result: Result, session: Session, emit: Emit) -> None:

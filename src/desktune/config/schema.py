@@ -36,6 +36,12 @@ class ModelSection(Section):
         default="auto", description="precision of the forward pass; auto: bfloat16 on CUDA that has it, else float32"
     )
     device: Literal["auto", "cpu", "mps", "cuda"] = Field(default="auto", description="auto: cuda, then mps, then cpu")
+    device_map: str | None = Field(
+        default=None,
+        pattern=r"^(auto|balanced|balanced_low_0|sequential|cpu|mps|cuda(:\d+)?)$",
+        description="how transformers spreads one model over devices: auto, balanced, balanced_low_0, sequential, "
+        "cpu, mps or cuda:1 (needs accelerate); ignored with several processes, and for Marian",
+    )
     quantization: Literal["none"] = Field(
         default="none", description="precision of the frozen base weights; 8bit and 4bit are not built yet"
     )
@@ -169,6 +175,11 @@ class TrainingSection(Section):
     )
     load_best_model_at_end: bool = Field(
         default=True, description="model/ holds the best validated weights, else the last ones"
+    )
+    distributed: Literal["auto", "ddp", "fsdp"] = Field(
+        default="auto",
+        description="how the processes that torchrun starts share a model: ddp (auto) holds all of it in each, fsdp a "
+        "share",
     )
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(
         default=42, description="of order, split, adapter and dropout"

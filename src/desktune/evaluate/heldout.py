@@ -20,18 +20,29 @@ from desktune.rows import IGNORE, Encoded
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Mean loss in nats per trained token.
+    """Sums over rows, which several processes add up: ``nats`` of the loss over ``tokens`` that are trained.
 
     ``bits_per_byte`` is comparable between models whose tokenizers differ: the summed loss in bits over the UTF-8 bytes
     of what is trained. These are the bytes of the reference; of a causal row with one answer the bytes of that answer,
     of plain text all of it; of a row with several answers the bytes that the trained tokens decode to, without special
     tokens. The token that ends an answer adds loss and no byte. Rows that were cut to a length limit count in neither,
-    since their bytes were cut too. NaN where nothing is left.
+    since their bytes were cut too (``whole_nats`` and ``whole_bytes`` are without them). NaN where nothing is left.
     """
 
-    loss: float
-    tokens: int
-    bits_per_byte: float = math.nan
+    nats: float
+    tokens: float
+    whole_nats: float = 0.0
+    whole_bytes: float = 0
+
+    @property
+    def loss(self) -> float:
+        """Nats per trained token."""
+        return self.nats / max(1, self.tokens)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits per byte of the references."""
+        return self.whole_nats / math.log(2) / self.whole_bytes if self.whole_bytes else math.nan
 
     @property
     def perplexity(self) -> float:
@@ -61,8 +72,7 @@ def heldout_loss(
             done += len(chosen)
             emit(Progress("measuring the loss", done, len(order)))
     size = sum(_trained_bytes(bundle, row) for row in order if not row.truncated)
-    bits = sums[False] / math.log(2)
-    return HeldOut(sum(sums.values()) / max(1, tokens), tokens, bits / size if size else math.nan)
+    return HeldOut(sum(sums.values()), tokens, sums[False], size)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from desktune.config.schema import EvaluationSection, GenerationSection
 from desktune.evaluate.bootstrap import paired
 from desktune.evaluate.groups import Pair, by_direction, by_file, by_length, languages
 from desktune.evaluate.guard import guard
-from desktune.evaluate.heldout import heldout_loss
+from desktune.evaluate.heldout import HeldOut, heldout_loss
 from desktune.evaluate.metrics import names_for, score, sentence_chrf, statistics
 from desktune.evaluate.present import present
 from desktune.evaluate.report import Report, Scores
@@ -25,11 +25,18 @@ def evaluate_rows(
     """Measure a model on rows: loss, and with ``predict_with_generate`` the metrics of greedy outputs."""
     held_out = heldout_loss(bundle, rows, batch_rows, emit)
     if not section.predict_with_generate:
-        return Scores(held_out.loss, held_out.tokens, {}, (), held_out.bits_per_byte)
+        return Scores(held_out.loss, int(held_out.tokens), {}, (), held_out.bits_per_byte)
     outputs = greedy(bundle, rows, section.max_new_tokens, emit)
+    return score_outputs(bundle, rows, outputs, section, held_out)
+
+
+def score_outputs(
+    bundle: Bundle, rows: Sequence[Encoded], outputs: list[str], section: EvaluationSection, held_out: HeldOut
+) -> Scores:
+    """Return the metrics of outputs for rows and what the guard saw in them, beside their loss."""
     metrics = score(names_for(section, bundle.task), outputs, [row.completion for row in rows], one_language(rows))
     watched = guard(bundle, rows, outputs, section.max_new_tokens)
-    return Scores(held_out.loss, held_out.tokens, metrics, outputs, held_out.bits_per_byte, watched)
+    return Scores(held_out.loss, int(held_out.tokens), metrics, outputs, held_out.bits_per_byte, watched)
 
 
 def greedy(bundle: Bundle, rows: Sequence[Encoded], max_new_tokens: int, emit: Emit = silent) -> list[str]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from desktune.config.schema import TrainingSection
+from desktune.train.joint import like, whole
 
 _ADAMW = {"betas": (0.9, 0.999), "eps": 1e-8}
 
@@ -84,7 +85,7 @@ def optimizer_tensors(optimizer: Optimizer, named: Iterable[tuple[str, nn.Parame
         for entry, value in optimizer.state.get(parameter, {}).items():
             if value is not None:
                 tensor = value if isinstance(value, Tensor) else torch.tensor(value)
-                tensors[f"{name}|{entry}"] = tensor.detach().cpu().contiguous()
+                tensors[f"{name}|{entry}"] = whole(tensor.detach()).cpu().contiguous()
     return tensors
 
 
@@ -97,5 +98,5 @@ def load_optimizer_tensors(
         name, _, entry = key.rpartition("|")
         parameter = parameters[name]
         # torch keeps AdamW's step counter on the CPU, and the moments beside the parameter
-        tensor = value.clone() if entry == "step" else value.to(parameter.device).clone()
+        tensor = value.clone() if entry == "step" else like(value, parameter).clone()
         optimizer.state[parameter][entry] = tensor

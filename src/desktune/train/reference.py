@@ -46,7 +46,7 @@ class Reference:
     def __init__(self, bundle: Bundle, rows: TrainingRows, recipe: Recipe, emit: Emit) -> None:
         section = recipe.training
         _check(section, recipe, encoder_decoder=bundle.family.encoder_decoder)
-        self._bundle, self._rows, self._recipe, self._emit = bundle, rows, recipe, emit
+        self.bundle, self._rows, self._recipe, self._emit = bundle, rows, recipe, emit
         order = order_of(rows.train, section, encoder_decoder=bundle.family.encoder_decoder)
         self.total_steps = section.max_steps or order.steps_in(section.num_train_epochs)
         self.steps = [order.rows_of(step)[1] for step in range(self.total_steps)]
@@ -76,13 +76,13 @@ class Reference:
         from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
 
         common = {**self._arguments(), "output_dir": str(scratch)}
-        if self._bundle.family.encoder_decoder:
+        if self.bundle.family.encoder_decoder:
             smoothing = self._recipe.training.label_smoothing_factor
             return self._fed(Seq2SeqTrainer)(
-                model=self._bundle.model,
+                model=self.bundle.model,
                 args=Seq2SeqTrainingArguments(**common),
                 train_dataset=self._rows.train,
-                processing_class=self._bundle.tokenizer,
+                processing_class=self.bundle.tokenizer,
                 compute_loss_func=lambda outputs, labels, num_items_in_batch: (
                     cross_entropy(
                         outputs.logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE, reduction="sum",
@@ -96,13 +96,13 @@ class Reference:
 
         rows = {name: [list(row) for row in columns] for name, columns in self._columns().items()}
         return self._fed(SFTTrainer)(
-            model=self._bundle.model,
+            model=self.bundle.model,
             args=SFTConfig(
                 **common, max_length=None, packing=False, gradient_checkpointing=False, loss_type="nll",
                 dataset_kwargs={"skip_prepare_dataset": True},
             ),
             train_dataset=Dataset.from_dict(rows),
-            processing_class=self._bundle.tokenizer,
+            processing_class=self.bundle.tokenizer,
         )  # fmt: skip
 
     def _columns(self) -> dict[str, Sequence[Sequence[int]]]:
@@ -133,13 +133,13 @@ class Reference:
             "report_to": [],
             "disable_tqdm": True,
             "bf16": False,
-            "use_cpu": self._bundle.device.type == "cpu",
+            "use_cpu": self.bundle.device.type == "cpu",
             "remove_unused_columns": False,
         }
 
     def _fed(self, trainer: type) -> type:
         """Return a trainer that takes our micro-batches in our order, and tells us its losses."""
-        reference, shape = self, shape_of(self._bundle.family, self._bundle.tokenizer, self._bundle.located.config)
+        reference, shape = self, shape_of(self.bundle.family, self.bundle.tokenizer, self.bundle.located.config)
         parts = self._recipe.training.gradient_accumulation_steps
         batches = [part.tolist() for rows in self.steps for part in np.array_split(rows, parts)]
 
@@ -167,7 +167,7 @@ class Reference:
         self._said += 1
         section = self._recipe.training
         if self._said == section.gradient_accumulation_steps and (step + 1) % section.logging_steps == 0:
-            memory = memory_in_use(self._bundle.device)
+            memory = memory_in_use(self.bundle.device)
             epoch = (step + 1) / max(1, self.total_steps)
             self._emit(Step(step + 1, self.total_steps, epoch, self.losses[step], rate, 0.0, 0.0, memory, 0.0))
 
@@ -179,6 +179,7 @@ def _check(section: TrainingSection, recipe: Recipe, *, encoder_decoder: bool) -
     faults = [
         (section.optim not in _OPTIMIZERS, f"training.optim: {section.optim}; allowed with it: adamw or sgd"),
         (section.tokens_per_step is not None, "training.tokens_per_step: its steps are counted in rows"),
+        (recipe.processes.world_size > 1, "several processes: it runs in one, without torchrun"),
         (recipe.autocast_dtype is not None, "model.dtype: it compares in float32; write model.dtype=float32"),
         (
             section.label_smoothing_factor > 0 and not encoder_decoder,
