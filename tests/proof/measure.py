@@ -132,6 +132,8 @@ def _trained(
     recipe, events = Recipe(section, EvaluationSection(), 100_000, None), list[Event]()
     with tempfile.TemporaryDirectory() as scratch:
         if engine == "hf":
+            if bundle.family.pad_row_stays_zero and adapter.type == "none":
+                _hold_pad_row(bundle)
             reference = Reference(bundle, rows, recipe, events.append)
             reference.run()
             losses = reference.losses
@@ -139,6 +141,13 @@ def _trained(
             Loop(bundle, rows, recipe, Path(scratch), events.append).run()
             losses = [event.loss for event in events if isinstance(event, Step)]
     return losses, _flat(bundle) - before
+
+
+def _hold_pad_row(bundle: Bundle) -> None:
+    """Give the reference our guard too: the padding row of Marian's embedding gets no gradient."""
+    pad = bundle.tokenizer.pad_token_id
+    weight = bundle.model.get_input_embeddings().weight
+    weight.register_hook(lambda grad: grad.index_fill(0, torch.tensor([pad]), 0.0))
 
 
 def _flat(bundle: Bundle) -> torch.Tensor:
