@@ -22,9 +22,10 @@ from transformers.pytorch_utils import Conv1D
 
 from desktune.config.schema import AdapterSection
 from desktune.errors import AdapterError, RunError, nearest
-from desktune.events import Decision, Emit
+from desktune.events import Decision, Emit, Warn
 from desktune.families import Family
 from desktune.models.load import Bundle
+from desktune.models.vocabulary import head_name, keeps_spaces, name_ties, new_ids
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
@@ -36,6 +37,7 @@ def make_trainable(bundle: Bundle, section: AdapterSection, seed: int, emit: Emi
         AdapterError: target modules match no linear layer of the model.
     """
     _keep_all_layers(bundle.model, emit)
+    _say_new_tokens(bundle, section, emit)
     if section.type == "none":
         model = bundle.model
         model.requires_grad_(True)
@@ -59,7 +61,9 @@ def attach(bundle: Bundle, folder: Path) -> Bundle:
     """
     if not (folder / "adapter_config.json").is_file():
         raise RunError(f"{folder}: no adapter_config.json; a run with all weights is loaded as a model of its own")
-    _check_fits(bundle, folder)
+    settings = _check_fits(bundle, folder)
+    if settings.get("trainable_token_indices"):
+        name_ties(bundle.model)
     return replace(bundle, model=peft.PeftModel.from_pretrained(bundle.model, folder).eval())
 
 
@@ -82,11 +86,29 @@ def _lora_config(bundle: Bundle, section: AdapterSection) -> peft.LoraConfig:
         lora_alpha=section.lora_alpha,  # pyright: ignore[reportArgumentType] - a float works and means the same
         lora_dropout=section.lora_dropout,
         target_modules=_target_modules(bundle.model, bundle.family, section),
+        trainable_token_indices=_new_rows(bundle, section),
         use_dora=section.type == "dora",
         use_rslora=section.type == "rslora",
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in bundle.model.modules()),
         bias="none",
     )
+
+
+def _new_rows(bundle: Bundle, section: AdapterSection) -> dict[str, list[int]] | None:
+    """Return which rows of which modules are trained as they are: those of new tokens, in a head of its own too."""
+    if not section.new_tokens:
+        return None
+    ids = new_ids(bundle.tokenizer, section.new_tokens)
+    return {name: ids for name in (name_ties(bundle.model), head_name(bundle.model)) if name is not None}
+
+
+def _say_new_tokens(bundle: Bundle, section: AdapterSection, emit: Emit) -> None:
+    if not section.new_tokens:
+        return
+    emit(Decision("adapter.new_tokens", str(len(section.new_tokens)), "tokens of their own, trained from the mean"))
+    glued = [text for text in section.new_tokens if not keeps_spaces(bundle.tokenizer, text)]
+    if glued:
+        emit(Warn(f"adapter.new_tokens: this tokenizer writes {glued[0]!r} without the space beside it in answers"))
 
 
 def _target_modules(model: nn.Module, family: Family, section: AdapterSection) -> list[str]:
@@ -109,8 +131,8 @@ def _target_modules(model: nn.Module, family: Family, section: AdapterSection) -
     return wanted
 
 
-def _check_fits(bundle: Bundle, folder: Path) -> None:
-    """Compare the adapter's shapes with the base's before peft does, whose message is pages long."""
+def _check_fits(bundle: Bundle, folder: Path) -> dict[str, Any]:
+    """Compare the adapter's shapes with the base's before peft does, whose message is pages long; return its settings."""
     settings: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     layers = dict(_linears(bundle.model))
     with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as file:
@@ -128,6 +150,7 @@ def _check_fits(bundle: Bundle, folder: Path) -> None:
                     f"{folder}: the adapter (r={settings.get('r')}) reads {columns} features at {name}, "
                     f"{bundle.located.name} has {_inputs_of(layers[name])}: it belongs to another base"
                 )
+    return settings
 
 
 def _linears(model: nn.Module) -> Iterable[tuple[str, nn.Module]]:
