@@ -276,11 +276,7 @@ class Loop:
             return
         vocabulary = max(self.bundle.located.config["vocab_size"], len(self.bundle.tokenizer))
         for _, parameter in named_trained(self.model):
-            if (
-                parameter.grad is not None
-                and parameter.ndim == 2
-                and parameter.shape[0] == vocabulary
-            ):
+            if parameter.grad is not None and parameter.ndim == 2 and parameter.shape[0] == vocabulary:
                 parameter.grad[self.shape.pad_id] = 0.0
 
     def _seed(self, micro_batch: int) -> None:
