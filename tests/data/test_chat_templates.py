@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.zoo.causal import CHAT_TEMPLATE, CHATML
+from tests.zoo.common import EN
 
 from desktune.config.schema import ModelSection
 from desktune.data.causal import conversation_ids
 from desktune.models.load import load_tokenizer, locate
 from desktune.rows import IGNORE, Message, Origin
-from tests.zoo.causal import CHAT_TEMPLATE, CHATML
-from tests.zoo.common import EN
 
 Zoo = Callable[[str], Path]
 ROWS = 200
@@ -65,7 +65,7 @@ def tokenizer_of(template: Template, text: str, zoo: Zoo) -> Any:
 
 
 def conversations(count: int = ROWS, seed: int = 7) -> list[list[dict[str, str]]]:
-    """One to four exchanges, every second row with a system turn; signs, line ends, repeated answers, one-letter turns."""
+    """One to four exchanges, every second row with a system turn; signs, line ends, one-letter turns."""
     rng = random.Random(seed)
     words = sorted({word for line in EN for word in line.split()})
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.bundles import text_rows
 from transformers import AutoTokenizer
 
 from desktune import durable
@@ -26,7 +27,6 @@ from desktune.models.vocabulary import add_tokens, new_ids
 from desktune.rows import Encoded
 from desktune.ship.merge import merge
 from desktune.train.loop import Loop, Recipe, TrainingRows
-from tests.bundles import text_rows
 
 Zoo = Callable[[str], Path]
 NEW = ["<drug>", "zyx ab"]

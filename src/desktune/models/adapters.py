@@ -132,7 +132,7 @@ def _target_modules(model: nn.Module, family: Family, section: AdapterSection) -
 
 
 def _check_fits(bundle: Bundle, folder: Path) -> dict[str, Any]:
-    """Compare the adapter's shapes with the base's before peft does, whose message is pages long; return its settings."""
+    """Compare the shapes with the base's before peft does, whose message is pages long; return its settings."""
     settings: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     layers = dict(_linears(bundle.model))
     with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as file:
