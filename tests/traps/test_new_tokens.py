@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import peft
 import pytest
 import torch
+import transformers
 from tests.bundles import text_rows
 from transformers import AutoTokenizer
 
@@ -57,6 +59,10 @@ def head_is_tied(model: torch.nn.Module) -> bool:
     return model.get_output_embeddings().weight is model.get_input_embeddings().weight  # type: ignore[operator]
 
 
+def changed_rows(after: torch.Tensor, before: torch.Tensor) -> list[int]:
+    return [index for index in range(len(before)) if not torch.equal(after[index], before[index])]
+
+
 def trained(bundle: Bundle, section: AdapterSection, run_folder: Path) -> Bundle:
     bundle = make_trainable(bundle, section, 1, lambda event: None)
     rows = TrainingRows(EncodedSet.from_rows(rows_of(bundle)), None)
@@ -89,8 +95,8 @@ def test_untrained_rows_are_the_mean_and_change_no_other_logit(name: str, zoo: Z
 
 @pytest.mark.parametrize("name", ["t5", "t5-v1.1", "marian", "llama"])
 def test_adapter_trains_only_the_new_rows_and_merges(name: str, zoo: Zoo, tmp_path: Path) -> None:
-    before = grown(zoo(name)).model.get_input_embeddings().weight.detach().clone()
-    tied = head_is_tied(grown(zoo(name)).model)
+    base = grown(zoo(name)).model
+    before, head, tied = base.get_input_embeddings().weight, base.get_output_embeddings().weight, head_is_tied(base)
     bundle = trained(grown(zoo(name)), LORA, tmp_path)
     rows, ids = rows_of(bundle), new_ids(bundle.tokenizer, NEW)
     with durable.staging(tmp_path / "model") as staged:
@@ -106,13 +112,27 @@ def test_adapter_trains_only_the_new_rows_and_merges(name: str, zoo: Zoo, tmp_pa
     assert report.equal_texts == len(rows)
     located = locate(ModelSection(name=str(report.folder)))
     merged = load_base(located, load_tokenizer(located), bundle.task, CPU).model
-    after = merged.get_input_embeddings().weight
-    changed = [index for index in range(len(before)) if not torch.equal(after[index], before[index])]
-    assert changed == ids
+    assert changed_rows(merged.get_input_embeddings().weight, before) == ids
+    assert changed_rows(merged.get_output_embeddings().weight, head) == ids
     assert head_is_tied(merged) == tied
     tokenizer = AutoTokenizer.from_pretrained(report.folder)
     assert [tokenizer(f"a {text} b")["input_ids"].count(index) for text, index in zip(NEW, ids, strict=True)] == [1, 1]
     assert [str(tokenizer.decode([index])).strip() for index in ids] == NEW
+
+
+@pytest.mark.parametrize("name", ["t5", "marian", "llama"])
+def test_plain_peft_loads_such_an_adapter(name: str, zoo: Zoo, tmp_path: Path) -> None:
+    """On the base as transformers loads it, grown at random: every new row is in the adapter."""
+    bundle = trained(grown(zoo(name)), LORA, tmp_path)
+    with durable.staging(tmp_path / "model") as staged:
+        save_model(bundle, staged)
+    model = getattr(transformers, bundle.family.auto_class).from_pretrained(zoo(name))
+    model.resize_token_embeddings(len(AutoTokenizer.from_pretrained(tmp_path / "model")))
+    plain = peft.PeftModel.from_pretrained(model, tmp_path / "model").eval()
+    batch = collate(rows_of(bundle), shape_of(bundle.family, bundle.tokenizer, bundle.located.config))
+    batch.pop("labels")
+    with torch.no_grad():
+        assert torch.allclose(plain(**batch).logits, bundle.model(**batch).logits, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["t5-v1.1", "marian"])

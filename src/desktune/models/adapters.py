@@ -25,7 +25,7 @@ from desktune.errors import AdapterError, RunError, nearest
 from desktune.events import Decision, Emit, Warn
 from desktune.families import Family
 from desktune.models.load import Bundle
-from desktune.models.vocabulary import head_name, keeps_spaces, name_ties, new_ids
+from desktune.models.vocabulary import embedding_name, head_name, keeps_spaces, new_ids
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
@@ -61,9 +61,7 @@ def attach(bundle: Bundle, folder: Path) -> Bundle:
     """
     if not (folder / "adapter_config.json").is_file():
         raise RunError(f"{folder}: no adapter_config.json; a run with all weights is loaded as a model of its own")
-    settings = _check_fits(bundle, folder)
-    if settings.get("trainable_token_indices"):
-        name_ties(bundle.model)
+    _check_fits(bundle, folder)
     return replace(bundle, model=peft.PeftModel.from_pretrained(bundle.model, folder).eval())
 
 
@@ -99,7 +97,7 @@ def _new_rows(bundle: Bundle, section: AdapterSection) -> dict[str, list[int]] |
     if not section.new_tokens:
         return None
     ids = new_ids(bundle.tokenizer, section.new_tokens)
-    return {name: ids for name in (name_ties(bundle.model), head_name(bundle.model)) if name is not None}
+    return {name: ids for name in (embedding_name(bundle.model), head_name(bundle.model)) if name is not None}
 
 
 def _say_new_tokens(bundle: Bundle, section: AdapterSection, emit: Emit) -> None:
@@ -131,8 +129,8 @@ def _target_modules(model: nn.Module, family: Family, section: AdapterSection) -
     return wanted
 
 
-def _check_fits(bundle: Bundle, folder: Path) -> dict[str, Any]:
-    """Compare the shapes with the base's before peft does, whose message is pages long; return its settings."""
+def _check_fits(bundle: Bundle, folder: Path) -> None:
+    """Compare the adapter's shapes with the base's before peft does, whose message is pages long."""
     settings: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     layers = dict(_linears(bundle.model))
     with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as file:
@@ -150,7 +148,6 @@ def _check_fits(bundle: Bundle, folder: Path) -> dict[str, Any]:
                     f"{folder}: the adapter (r={settings.get('r')}) reads {columns} features at {name}, "
                     f"{bundle.located.name} has {_inputs_of(layers[name])}: it belongs to another base"
                 )
-    return settings
 
 
 def _linears(model: nn.Module) -> Iterable[tuple[str, nn.Module]]:

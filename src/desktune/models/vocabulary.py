@@ -7,17 +7,17 @@ apart (T5 v1.1): its weights would be lost without a word.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import AddedToken, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AddedToken
 
 from desktune.errors import AdapterError
 
 
-def add_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> None:
+def add_tokens(tokenizer: Any, texts: Sequence[str]) -> None:
     """Give a tokenizer new tokens. They are words, not special tokens: answers keep them, data may write them.
 
     Raises:
@@ -40,25 +40,25 @@ def add_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> None
             )
 
 
-def new_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[int]:
+def new_ids(tokenizer: Any, texts: Sequence[str]) -> list[int]:
     """Return the ids of tokens that were added."""
-    return [int(tokenizer.convert_tokens_to_ids(text)) for text in texts]  # pyright: ignore[reportArgumentType]
+    return [int(tokenizer.convert_tokens_to_ids(text)) for text in texts]
 
 
-def keeps_spaces(tokenizer: PreTrainedTokenizerBase, text: str) -> bool:
+def keeps_spaces(tokenizer: Any, text: str) -> bool:
     """Return whether an added token comes back with the spaces around it (sentencepiece of T5 and Marian loses one)."""
     ids = tokenizer(f"a {text} a", add_special_tokens=False, verbose=False)["input_ids"]
     return str(tokenizer.decode(ids)).strip() == f"a {text} a"
 
 
-def fit_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+def fit_vocabulary(model: Any, tokenizer: Any) -> None:
     """Give a model a row for every token of its tokenizer; a model that has them is left alone.
 
     Raises:
         AdapterError: the model class cannot be given more rows.
     """
     _keep_head_apart(model)
-    before = int(model.get_input_embeddings().weight.shape[0])  # pyright: ignore[reportArgumentType]
+    before = int(model.get_input_embeddings().weight.shape[0])
     needed = max([len(tokenizer), *(index + 1 for index in tokenizer.added_tokens_decoder)])
     if needed <= before:
         return
@@ -73,26 +73,25 @@ def fit_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
             weight[before:] = weight[:before].float().mean(dim=0).to(weight.dtype)
 
 
-def name_ties(model: PreTrainedModel) -> str:
-    """Give every place of the embedding a module of its own around the same weights; return the name of the first.
+def embedding_name(model: Any) -> str:
+    """Return the name of the place that ``get_input_embeddings`` reads.
 
-    peft wraps modules by name and follows the ties from the module that ``get_input_embeddings`` returns. Marian's is
-    one object in three places, and peft would train rows at the place that nothing reads.
+    peft wraps modules by name and follows ties from there alone. Marian's embedding is one object in three places; at
+    the first of them, which nothing reads, peft would train rows in vain.
     """
     shared = model.get_input_embeddings()
-    for place in [name for name, module in model.named_modules(remove_duplicate=False) if module is shared][1:]:
-        parent, _, last = place.rpartition(".")
-        twin = copy.copy(shared)
-        twin._parameters = dict(shared._parameters)
-        setattr(model.get_submodule(parent), last, twin)
-    embedding = model.get_input_embeddings()
-    first = next(name for name, module in model.named_modules() if module is embedding)
-    alike = [name for name, one in model.named_parameters(remove_duplicate=False) if one is embedding.weight]
-    model._tied_weights_keys = {name: f"{first}.weight" for name in alike if name != f"{first}.weight"}
-    return first
+    for place, module in list(model.named_modules(remove_duplicate=False)):
+        if module is shared:
+            parent, _, last = place.rpartition(".")
+            setattr(model.get_submodule(parent), last, nn.Identity())
+            is_read = model.get_input_embeddings() is not shared
+            setattr(model.get_submodule(parent), last, shared)
+            if is_read:
+                return place
+    raise _cannot_grow(model)
 
 
-def head_name(model: PreTrainedModel) -> str | None:
+def head_name(model: Any) -> str | None:
     """Return the name of a head with weights of its own, or None where it shares those of the embedding."""
     head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
     if head is None or head.weight is embedding.weight:
@@ -100,7 +99,7 @@ def head_name(model: PreTrainedModel) -> str | None:
     return next(name for name, module in model.named_modules() if module is head)
 
 
-def _keep_head_apart(model: PreTrainedModel) -> None:
+def _keep_head_apart(model: Any) -> None:
     """Let transformers and peft tie what this checkpoint ties, not what its class could tie.
 
     Loading leaves a head that differs from the embedding as it is, but the class's own list still says "tied".
@@ -109,14 +108,14 @@ def _keep_head_apart(model: PreTrainedModel) -> None:
         model._tied_weights_keys = dict(model.all_tied_weights_keys)
 
 
-def _weights(model: PreTrainedModel) -> Iterator[torch.Tensor]:
+def _weights(model: Any) -> Iterator[torch.Tensor]:
     """Yield the weights that have a row per token, shared ones once."""
-    yield model.get_input_embeddings().weight  # pyright: ignore[reportReturnType]
+    yield model.get_input_embeddings().weight
     if head_name(model) is not None:
-        yield model.get_output_embeddings().weight  # pyright: ignore[reportOptionalMemberAccess, reportReturnType]
+        yield model.get_output_embeddings().weight
 
 
-def _cannot_grow(model: PreTrainedModel) -> AdapterError:
+def _cannot_grow(model: Any) -> AdapterError:
     return AdapterError(
         f"adapter.new_tokens: {type(model).__name__} has vocabularies that cannot grow together; "
         "train without new tokens, or take a model with one vocabulary"
