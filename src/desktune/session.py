@@ -26,6 +26,7 @@ from desktune.languages import Direction
 from desktune.models.adapters import attach, is_adapter
 from desktune.models.load import Bundle, Located, Placement, load_base, load_tokenizer, weights_hash, write_language
 from desktune.models.save import check_partner
+from desktune.models.vocabulary import add_tokens
 from desktune.plan import Plan, resolve
 from desktune.rows import Encoded, Message
 
@@ -272,4 +273,5 @@ def _same(run: Path, what: str, known: str, found: str) -> None:
 
 def _kit(plan: Plan) -> Kit:
     tokenizer = load_tokenizer(plan.located)
+    add_tokens(tokenizer, plan.config.adapter.new_tokens)
     return Kit.of(tokenizer, plan.located.family, plan.task)

@@ -161,6 +161,18 @@ TABLE = [
         "at least one module name",
         "adapter: {type: none, r: 8, target_modules: [q]}",
     ),
+    (
+        "new_tokens_are_words",
+        "adapter: {new_tokens: [<drug>, ' a']}",
+        "texts without white space at their ends",
+        "adapter: {new_tokens: [<drug>, two words]}",
+    ),
+    (
+        "new_tokens_are_words",
+        "adapter: {new_tokens: [a, b, a]}",
+        "stands there 2 times",
+        "adapter: {new_tokens: [a, b]}",
+    ),
 ]
 DATA_TABLE = [
     ("train_given", "data: {train: null}", "d.yaml:1: data.train: missing; name a file", "data: {train: a}"),

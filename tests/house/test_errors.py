@@ -18,6 +18,8 @@ CLASSES = [
 def make(kind: type[DesktuneError]) -> DesktuneError:
     if kind is MissingExtra:
         return MissingExtra("wandb", "track", "report_to: wandb")
+    if kind is FailedElsewhere:
+        return FailedElsewhere(2)
     return Stopped("stopped by SIGTERM", 15) if kind is Stopped else kind("what: where; allowed: this")
 
 

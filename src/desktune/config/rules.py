@@ -172,6 +172,16 @@ def modules_are_named(facts: Facts) -> Iterator[Found]:
         yield path, f"found {shown(modules)}; allowed: all-linear, attention, or a list of at least one module name"
 
 
+def new_tokens_are_words(facts: Facts) -> Iterator[Found]:
+    """A new token is a text that stands in the rows, once in the list."""
+    tokens, path = facts.config.adapter.new_tokens, ("adapter", "new_tokens")
+    for text in dict.fromkeys(tokens):
+        if not text or text != text.strip():
+            yield path, f"found {shown(text)}; allowed: texts without white space at their ends, e.g. ibuprofen"
+        elif tokens.count(text) > 1:
+            yield path, f"{shown(text)} stands there {tokens.count(text)} times; keep one"
+
+
 RULES: tuple[Rule, ...] = (
     exclusive,
     validation_wanted,
@@ -182,6 +192,7 @@ RULES: tuple[Rule, ...] = (
     variants_hold,
     names_are_plain,
     modules_are_named,
+    new_tokens_are_words,
 )
 
 

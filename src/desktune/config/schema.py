@@ -108,6 +108,10 @@ class AdapterSection(Section):
     target_modules: Literal["all-linear", "attention"] | list[str] = Field(
         default="all-linear", description="all-linear, attention, or a list of module names"
     )
+    new_tokens: list[str] = Field(
+        default_factory=list,
+        description="words added to the vocabulary as tokens of their own; with an adapter only their rows are trained",
+    )
 
 
 class TrainingSection(Section):

@@ -80,8 +80,18 @@ def conversation_ids(tokenizer: Any, messages: Sequence[Message], origin: Origin
 
 
 def _marked(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[int], list[int]]:
-    found = tokenizer.apply_chat_template(_plain(messages), return_assistant_tokens_mask=True, return_dict=True)
-    return list(found["input_ids"]), list(found["assistant_masks"])
+    """Take the template's own marks; transformers 5.23 forgets all but the first byte of a sign that ends a span."""
+    found = tokenizer.apply_chat_template(
+        _plain(messages),
+        return_assistant_tokens_mask=True,
+        return_dict=True,
+        tokenizer_kwargs={"return_offsets_mapping": True},
+    )
+    mask, places = list(found["assistant_masks"]), found["offset_mapping"]
+    for index in range(1, len(mask)):
+        if mask[index - 1] and places[index][0] < places[index - 1][1]:  # the same sign, cut into bytes
+            mask[index] = 1
+    return list(found["input_ids"]), mask
 
 
 def _by_prefix(tokenizer: Any, messages: Sequence[Message], origin: Origin) -> tuple[list[int], list[int]]:

@@ -22,9 +22,10 @@ from transformers.pytorch_utils import Conv1D
 
 from desktune.config.schema import AdapterSection
 from desktune.errors import AdapterError, RunError, nearest
-from desktune.events import Decision, Emit
+from desktune.events import Decision, Emit, Warn
 from desktune.families import Family
 from desktune.models.load import Bundle
+from desktune.models.vocabulary import embedding_name, head_name, keeps_spaces, new_ids
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
@@ -36,6 +37,7 @@ def make_trainable(bundle: Bundle, section: AdapterSection, seed: int, emit: Emi
         AdapterError: target modules match no linear layer of the model.
     """
     _keep_all_layers(bundle.model, emit)
+    _say_new_tokens(bundle, section, emit)
     if section.type == "none":
         model = bundle.model
         model.requires_grad_(True)
@@ -82,11 +84,29 @@ def _lora_config(bundle: Bundle, section: AdapterSection) -> peft.LoraConfig:
         lora_alpha=section.lora_alpha,  # pyright: ignore[reportArgumentType] - a float works and means the same
         lora_dropout=section.lora_dropout,
         target_modules=_target_modules(bundle.model, bundle.family, section),
+        trainable_token_indices=_new_rows(bundle, section),
         use_dora=section.type == "dora",
         use_rslora=section.type == "rslora",
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in bundle.model.modules()),
         bias="none",
     )
+
+
+def _new_rows(bundle: Bundle, section: AdapterSection) -> dict[str, list[int]] | None:
+    """Return which rows of which modules are trained as they are: those of new tokens, in a head of its own too."""
+    if not section.new_tokens:
+        return None
+    ids = new_ids(bundle.tokenizer, section.new_tokens)
+    return {name: ids for name in (embedding_name(bundle.model), head_name(bundle.model)) if name is not None}
+
+
+def _say_new_tokens(bundle: Bundle, section: AdapterSection, emit: Emit) -> None:
+    if not section.new_tokens:
+        return
+    emit(Decision("adapter.new_tokens", str(len(section.new_tokens)), "tokens of their own, trained from the mean"))
+    glued = [text for text in section.new_tokens if not keeps_spaces(bundle.tokenizer, text)]
+    if glued:
+        emit(Warn(f"adapter.new_tokens: this tokenizer writes {glued[0]!r} without the space beside it in answers"))
 
 
 def _target_modules(model: nn.Module, family: Family, section: AdapterSection) -> list[str]:

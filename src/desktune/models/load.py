@@ -25,6 +25,7 @@ from desktune.errors import MissingExtra, ModelNotFound, nearest
 from desktune.families import Family, lookup
 from desktune.languages import Languages
 from desktune.models.convert import converted
+from desktune.models.vocabulary import fit_vocabulary
 from desktune.rows import Task
 
 _PATTERNS = ["*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.jinja"]
@@ -150,6 +151,7 @@ def load_base(located: Located, tokenizer: PreTrainedTokenizerBase, task: Task, 
         raise ModelNotFound(
             f"{located.name}: {len(broken)} weights are missing or of another shape: {', '.join(broken[:5])}"
         )
+    fit_vocabulary(model, tokenizer)
     _know_tokens(model, tokenizer, located.family)
     languages = Languages.of(tokenizer, located.family)
     if placement.device_map is None:

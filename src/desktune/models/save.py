@@ -18,10 +18,13 @@ DESCRIPTION = "desktune.json"
 
 def save_model(bundle: Bundle, folder: Path) -> None:
     """Write an adapter (peft's layout) or a full model into a staging folder, with tokenizer and description."""
-    bundle.model.save_pretrained(folder)
     if isinstance(bundle.model, peft.PeftModel):
+        # without the option peft writes whole embeddings for a few new rows
+        bundle.model.save_pretrained(str(folder), save_embedding_layers=False)
         bundle.model.generation_config.save_pretrained(folder)  # the forced language token; peft leaves it out
         _own_words(bundle.located, folder)
+    else:
+        bundle.model.save_pretrained(folder)
     save_tokenizer(bundle.tokenizer, bundle.located, folder)
     description = {
         "base": bundle.located.name,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -127,7 +128,9 @@ def _answers(bundle: Bundle, rows: Sequence[Encoded]) -> _Answers:
 def _write(together: Bundle, tuned: Path, staged: Path) -> None:
     """Write the merged weights and all that belongs to them."""
     tied = together.model.config.to_dict().get("tie_word_embeddings")  # composite configs have none
-    model = together.model.merge_and_unload(safe_merge=True) if is_adapter(tuned) else together.model
+    with warnings.catch_warnings():  # T5 v1.1: its head was apart from the beginning
+        warnings.filterwarnings("ignore", message="Input and output embeddings are no longer tied")
+        model = together.model.merge_and_unload(safe_merge=True) if is_adapter(tuned) else together.model
     model.config.dtype = "float32"
     if tied and _shares_head(model):
         model.config.tie_word_embeddings = True  # peft 0.21 writes False for T5Gemma, and the head is lost on loading

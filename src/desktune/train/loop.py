@@ -344,12 +344,9 @@ class Loop:
         """Keep the embedding that starts Marian's decoder at zero, which CTranslate2 takes for granted."""
         if not self.bundle.family.pad_row_stays_zero:
             return
+        vocabulary = max(self.bundle.located.config["vocab_size"], len(self.bundle.tokenizer))
         for _, parameter in named_trained(self.model):
-            if (
-                parameter.grad is not None
-                and parameter.ndim == 2
-                and parameter.shape[0] == self.bundle.located.config["vocab_size"]
-            ):
+            if parameter.grad is not None and parameter.ndim == 2 and parameter.shape[0] == vocabulary:
                 clear_row(parameter.grad, self.shape.pad_id)
 
     def _leaves_unused(self) -> bool:
