@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from desktune import errors
-from desktune.errors import ConfigError, DesktuneError, MissingExtra, Stopped, nearest
+from desktune.errors import ConfigError, DesktuneError, FailedElsewhere, MissingExtra, Stopped, nearest
 
 EXIT_CODES = {"Diverged": 3, "OutOfDisk": 4, "OutOfMemory": 5, "Locked": 75}
 CLASSES = [

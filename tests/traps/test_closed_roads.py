@@ -9,7 +9,6 @@ import pytest
 from desktune.cli.main import run
 from desktune.config.load import load
 from desktune.errors import ConfigError
-from desktune.hardware import one_process
 
 CLOSED = [
     ("X3", "model: {quantization: 4bit}", "not built yet"),
@@ -40,4 +39,3 @@ def test_export_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """X9 and X10 end in CTranslate2."""
     assert run(["export", "runs/one", "--to", "ctranslate2"]) == 2
     assert "not built yet" in capsys.readouterr().err
-
