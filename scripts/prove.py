@@ -16,7 +16,16 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from tests.proof.measure import FULL, LORA, against_reference, gradient_spread, merged, saved_twice
+from tests.bundles import FAMILIES
+from tests.proof.measure import (
+    FULL,
+    LORA,
+    against_reference,
+    gradient_spread,
+    gradient_spread_of_two,
+    merged,
+    saved_twice,
+)
 from tests.zoo import BUILDERS
 
 from desktune import compat
@@ -32,13 +41,14 @@ with random weights (`tests/zoo`), float32, no dropout of any kind, the same 200
   Marian's padding row, which we keep at zero, is held there for the reference too (5e-4 and 5e-2 apart otherwise).
 - **weights**: the difference of what the weights moved, relative: |dW - dW'| / |dW|. To hold: 1e-3.
 - **gradient**: of one step over 64 rows, cut as 1 x 64, 4 x 16 or 8 x 8 rows and into micro-batches of three sizes:
-  largest relative difference between the nine. To hold: 1e-6. (Two processes: `tests/train/test_processes.py`.)
+  largest relative difference between the nine. To hold: 1e-6.
+- **on two**: the same with nine more gradients from two processes (torchrun, gloo, DDP), for one family of each task.
 - **merged**: the merged folder in plain transformers, in a fresh process, against base and adapter: largest difference
   of a logit (and the largest logit), and share of equal greedy texts. To hold: 1e-5 of the largest logit (or of 1).
-- **saved twice**: base and adapter, save, load, save again: the same bytes.
+- **twice**: base and adapter, save, load, save again: the same bytes.
 
-| family | loss, all | loss, LoRA | weights, all | weights, LoRA | gradient | merged: logit | greedy | saved twice |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| family | loss, all | loss, LoRA | weights, all | weights, LoRA | gradient | on two | merged: logit | greedy | twice |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 {rows}
 """
 
@@ -68,6 +78,7 @@ def row(name: str, model: Path, work: Path) -> str:
     cells = [
         name,
         *(f"{value:.1e}" for value in (full.loss, lora.loss, full.weights, lora.weights, spread)),
+        f"{gradient_spread_of_two(model, work):.1e}" if name in FAMILIES else "",
         f"{found.logit:.1e} ({found.largest:.1f})",
         f"{found.greedy:.0%}",
         "yes" if twice else "NO",

@@ -6,6 +6,7 @@ All in float32 without dropout. ``scripts/prove.py`` writes the figures into ``d
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,7 @@ from desktune.rows import Encoded, Origin, Rendered
 from desktune.ship.merge import merge
 from desktune.train.checkpoint import named_trained
 from desktune.train.loop import Loop, Recipe, TrainingRows
+from desktune.train.processes import ONE, Processes
 from desktune.train.reference import Reference
 
 ROWS, STEPS = 200, 20
@@ -156,23 +158,48 @@ def _flat(bundle: Bundle) -> torch.Tensor:
 
 def gradient_spread(folder: Path) -> float:
     """Return the largest relative difference between gradients of one step over 64 rows, cut nine ways."""
+    return _spread(nine_gradients(folder))
+
+
+def gradient_spread_of_two(folder: Path, scratch: Path) -> float:
+    """Return the same between one process and two (torchrun, gloo), nine gradients each."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "tests.proof.two"]
+    root = Path(__file__).parents[2]
+    subprocess.run(
+        [sys.executable, "-W", "ignore", *command, str(folder), str(scratch / "two.pt")],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'src'}", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        check=True,
+    )
+    return _spread([*nine_gradients(folder), *torch.load(scratch / "two.pt", weights_only=True)])
+
+
+def nine_gradients(folder: Path, processes: Processes = ONE) -> list[torch.Tensor]:
+    """Return the gradient of one step over 64 rows for 3 accumulation settings x 3 sizes of micro-batches."""
     gradients = []
     for rows, accumulation in ((64, 1), (16, 4), (8, 8)):
         for budget in (100_000, 160, 1):
             bundle = opened(folder, FULL)
-            section = TrainingSection(
-                **{**TRAINING, "per_device_train_batch_size": rows, "gradient_accumulation_steps": accumulation}
-            )
+            options = {
+                "per_device_train_batch_size": rows // processes.world_size,
+                "gradient_accumulation_steps": accumulation,
+            }
             loop = Loop(
                 bundle,
                 TrainingRows(EncodedSet.from_rows(rows_of(bundle)), None),
-                Recipe(section, EvaluationSection(), budget, None),
+                Recipe(TrainingSection(**{**TRAINING, **options}), EvaluationSection(), budget, None, processes),
                 Path("unused"),
                 lambda event: None,
             )
             _, step = loop.order.rows_of(0)
             loop._gradient(micro_batches(step, loop.input_lengths, loop.label_lengths, budget))
             gradients.append(_gradient(bundle))
+    return gradients
+
+
+def _spread(gradients: list[torch.Tensor]) -> float:
     first = gradients[0]
     return max(float(torch.linalg.vector_norm(one - first) / torch.linalg.vector_norm(first)) for one in gradients)
 

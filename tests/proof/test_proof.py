@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 from tests.bundles import FAMILIES
-from tests.proof.measure import FULL, LORA, against_reference, gradient_spread, merged, saved_twice
+from tests.proof.measure import (
+    FULL,
+    LORA,
+    against_reference,
+    gradient_spread,
+    gradient_spread_of_two,
+    merged,
+    saved_twice,
+)
 from tests.zoo import BUILDERS
 
 from desktune.config.schema import AdapterSection
@@ -35,6 +43,12 @@ def test_other_schedules_and_sgd(schedule: str, zoo: Zoo) -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_gradient_does_not_depend_on_how_it_is_cut(name: str, zoo: Zoo) -> None:
     assert gradient_spread(zoo(name)) <= 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_gradient_of_two_processes_is_that_of_one(name: str, zoo: Zoo, tmp_path: Path) -> None:
+    assert gradient_spread_of_two(zoo(name), tmp_path) <= 1e-6
 
 
 @pytest.mark.parametrize("name", EVERY)
