@@ -192,12 +192,12 @@ def test_output_folder_in_use(tiny_folders: dict[str, Path], here: Path, capsys:
     assert [path.name for path in (here / "runs/one").iterdir()] == ["thesis.txt"]
 
 
-def test_several_processes_are_refused(
+def test_several_processes_need_torchrun(
     tiny_folders: dict[str, Path], here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert run(["train", *config(tiny_folders["t5"])]) == 2
-    assert "not built yet" in capsys.readouterr().err
+    assert "start the processes with torchrun" in capsys.readouterr().err
 
 
 def test_no_disk_space(

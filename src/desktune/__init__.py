@@ -19,6 +19,8 @@ _PLACES = {
     "train": "desktune.api",
     "evaluate": "desktune.api",
     "generate": "desktune.api",
+    "generate_variants": "desktune.api",
+    "Split": "desktune.generate.side_by_side",
     "chat": "desktune.api",
     "merge": "desktune.api",
 }

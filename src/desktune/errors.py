@@ -16,7 +16,8 @@
     ├── OutOfDisk                 exit 4
     ├── OutOfMemory               exit 5
     ├── Locked                    exit 75: another process writes this run
-    └── Stopped                   exit 128 + signal: a signal ended the work at a safe point
+    ├── Stopped                   exit 128 + signal: a signal ended the work at a safe point
+    └── FailedElsewhere           exit code of another process of the same training, which says why
 
 The text of an error says what happened, where (file:line or key), what is allowed and what to do next.
 The command line prints it without a trace and exits with ``exit_code``; every other exception is our own fault,
@@ -110,6 +111,14 @@ class Stopped(DesktuneError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+class FailedElsewhere(DesktuneError):
+    """Another process of this training failed and says why; this one leaves quietly with the same code."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("another process of this training failed; its message says why")
+        self.exit_code = exit_code
 
 
 def nearest(name: str, known: Sequence[str], most: int = 1, cutoff: float = 0.6) -> str:

@@ -35,6 +35,7 @@ class Family:
         fp16: Whether half precision gives finite numbers (T5's activations overflow it).
         pad_row_stays_zero: The embedding of the padding token, which starts the decoder, must stay zero
             (CTranslate2 assumes so for Marian).
+        device_map: Whether transformers can spread the model over devices.
         tokenizer_files: The original files of the tokenizer, kept beside every saved model.
         export: Formats that hold for the family.
         inferred: Empty for rows of the table; else what was assumed.
@@ -53,6 +54,7 @@ class Family:
     chat_template: bool = False
     fp16: bool = True
     pad_row_stays_zero: bool = False
+    device_map: bool = True
     tokenizer_files: tuple[str, ...] = ()
     export: tuple[str, ...] = ()
     inferred: str = ""
@@ -101,6 +103,7 @@ _MARIAN = replace(
     language_token=r">>(.+?)<<",
     source_opening=r">>(?=[\s\S]*<<)",
     pad_row_stays_zero=True,
+    device_map=False,
     tokenizer_files=("source.spm", "target.spm", "vocab.json"),
 )
 _M2M100 = Family(

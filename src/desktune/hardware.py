@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from desktune.errors import ConfigError
+from desktune.errors import ConfigError, FailedElsewhere
 
 Device = Literal["cpu", "mps", "cuda"]
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -51,17 +51,41 @@ def prepare_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+def world_size() -> int:
+    """Return how many processes torchrun started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE") or "1")
+
+
 def one_process() -> None:
-    """Make sure that training was not started by torchrun on several processes, which would train side by side.
+    """Make sure that torchrun did not start several processes of a work that knows only one.
 
     Raises:
-        ConfigError: it was.
+        ConfigError: it did; said by the first of them.
+        FailedElsewhere: it did, and the first one says so.
     """
-    processes = os.environ.get("WORLD_SIZE", "1")
-    if processes not in ("", "1"):
-        raise ConfigError(
-            f"WORLD_SIZE={processes}: training on several processes is not built yet; start desktune alone"
-        )
+    if world_size() == 1:
+        return
+    refused = ConfigError(
+        f"WORLD_SIZE={world_size()}: only desktune train works on several processes; start all else without torchrun"
+    )
+    raise refused if os.environ.get("RANK", "0") == "0" else FailedElsewhere(refused.exit_code)
+
+
+def pick_device_map(wanted: str | None, processes: int, possible: bool) -> tuple[str | None, str]:
+    """Return what ``model.device_map`` becomes, and why it is ignored where it is.
+
+    Args:
+        wanted: ``model.device_map``.
+        processes: Those of the training.
+        possible: Whether the family can be spread over devices (``Family.device_map``).
+    """
+    if wanted is None:
+        return None, ""
+    if processes > 1:
+        return None, f"model.device_map {wanted} is ignored: each of the {processes} processes places the whole model"
+    if not possible:
+        return None, f"model.device_map {wanted} is ignored: transformers cannot spread this family over devices"
+    return wanted, "as model.device_map says"
 
 
 def machine(probe_torch: bool, folder: Path | None = None) -> Machine:
@@ -76,7 +100,7 @@ def machine(probe_torch: bool, folder: Path | None = None) -> Machine:
         os=f"{platform.system()} {platform.release()} ({platform.machine()})",
         cpu=_cpu_name(),
         cores=_cores(),
-        memory_bytes=_memory_bytes(),
+        memory_bytes=_memory_bytes() // int(os.environ.get("LOCAL_WORLD_SIZE") or "1"),
         free_disk_bytes=shutil.disk_usage(folder or Path.cwd()).free,
         cuda=cuda,
         mps=mps,

@@ -9,7 +9,7 @@ import torch
 from desktune.config.schema import Config
 from desktune.errors import ConfigError
 from desktune.events import Decision, Emit, Warn
-from desktune.hardware import Machine, machine, pick_device, pick_dtype
+from desktune.hardware import Machine, machine, pick_device, pick_device_map, pick_dtype, world_size
 from desktune.models.load import Located, Placement, locate
 from desktune.rows import Task
 from desktune.train.memory import token_budget
@@ -49,7 +49,10 @@ def resolve(config: Config, emit: Emit) -> Plan:
     emit(Decision("dtype", dtype, why))
     weights = _weights_dtype(dtype, config)
     autocast = None if _DTYPES[dtype] == torch.float32 else _DTYPES[dtype]
-    placement = Placement(torch.device(device), weights, config.model.attn_implementation)
+    device_map, why = pick_device_map(config.model.device_map, world_size(), family.device_map)
+    if why:
+        emit(Decision("device_map", device_map or "none", why))
+    placement = Placement(torch.device(device), weights, config.model.attn_implementation, device_map)
     return Plan(config, located, task, placement, autocast, _budget(config, located, here, emit))
 
 

@@ -7,6 +7,7 @@ is refused, and the text says what differs.
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -140,9 +141,9 @@ class Session:
             bundle.languages.tell(bundle.tokenizer, self.directions[0])
         return bundle
 
-    def conversation_prompt(self, messages: Sequence[Message]) -> tuple[int, ...]:
+    def conversation_prompt(self, messages: Sequence[Message], direction: Direction = (None, None)) -> tuple[int, ...]:
         """Return a conversation as the ids after which the model answers."""
-        return self.kit.encode_conversation(messages, self.plan.config.data)
+        return self.kit.encode_conversation(messages, self.plan.config.data, direction)
 
 
 def prepare_config(plan: Plan, emit: Emit) -> Session:
@@ -175,8 +176,14 @@ def open_run(run: Path, emit: Emit, *, rows: bool = True) -> Session:
     return Session(plan, kit, prepared, directions, run)
 
 
-def write_description(session: Session, run: Path, *, fresh: bool) -> None:
+def write_description(session: Session, run: Path, *, fresh: bool, processes: int = 1) -> None:
     """Write what a run was trained with; on a resume, check it instead.
+
+    Args:
+        session: The resolved config and its rows.
+        run: The run folder.
+        fresh: Whether the run is new.
+        processes: How many train; rows of a step are counted over all of them.
 
     Raises:
         ModelMismatch: a resumed run has another base, tokenizer or rows.
@@ -189,10 +196,11 @@ def write_description(session: Session, run: Path, *, fresh: bool) -> None:
         "data": session.prepared.fingerprint,
     }
     if not fresh:
-        known = json.loads(place.environment.read_text(encoding="utf-8"))["identity"]
+        environment = json.loads(place.environment.read_text(encoding="utf-8"))
+        known = environment["identity"]
         for what, key in (("base weights", "base"), ("tokenizer", "tokenizer"), ("rows", "data")):
             _same(run, what, known[key], identity[key])
-        _same_settings(run, session)
+        _same_settings(run, session, environment.get("processes", 1), processes)
         return
     durable.write_json(place.ledger, session.prepared.ledger.to_json())
     durable.write_rows(
@@ -203,6 +211,7 @@ def write_description(session: Session, run: Path, *, fresh: bool) -> None:
         "task": session.plan.task,
         "family": session.plan.located.family.name,
         "device": str(session.plan.placement.device),
+        "processes": processes,
         "identity": identity,
         "directions": session.directions,
         "versions": compat.versions(),
@@ -222,20 +231,31 @@ FREE_ON_RESUME = {  # settings that do not change what is optimised; everything 
     "save_total_limit",
     "logging_steps",
     "early_stopping_patience",
+    "distributed",
+    "device_map",
 }
+ROWS_OF_A_STEP = ("per_device_train_batch_size", "gradient_accumulation_steps")  # times processes; may change together
 
 
-def _same_settings(run: Path, session: Session) -> None:
+def _same_settings(run: Path, session: Session, processes_before: int, processes: int) -> None:
     """Refuse a resume whose config would train something else, naming each key with its old and new value."""
     before, now = load(runs.Run(run).config, check_files=False).config, session.plan.config
+    rows_before, rows = (
+        math.prod([count, *(one.training.model_dump()[key] for key in ROWS_OF_A_STEP)])
+        for one, count in ((before, processes_before), (now, processes))
+    )
+    free = {*FREE_ON_RESUME, *(ROWS_OF_A_STEP if rows == rows_before or now.training.tokens_per_step else ())}
     changed = []
     for section in ("model", "data", "adapter", "training"):
         old, new = getattr(before, section).model_dump(), getattr(now, section).model_dump()
         changed += [
-            f"{section}.{key}: {old[key]!r} → {new[key]!r}"
-            for key in old
-            if old[key] != new[key] and key not in FREE_ON_RESUME
+            f"{section}.{key}: {old[key]!r} → {new[key]!r}" for key in old if old[key] != new[key] and key not in free
         ]
+    if rows != rows_before and not now.training.tokens_per_step:
+        changed.append(
+            f"rows of a step (per_device_train_batch_size x gradient_accumulation_steps x processes): {rows_before} on "
+            f"{processes_before} process(es) → {rows} on {processes}"
+        )
     if changed:
         raise RunError(
             f"{run}: cannot go on with another config: {'; '.join(changed)}; "

@@ -49,11 +49,9 @@ class FakeApi:
 class Talk:
     """A chat."""
 
-    def answer(self, text: str) -> str:
-        return f"you said {text}\x1b[2J"
-
-    def command(self, line: str) -> str:
-        return f"did {line}"
+    def take(self, line: str, write: Callable[[str], object], *, live: bool) -> None:
+        assert not live  # nothing is a terminal here
+        write(f"did {line}\n" if line.startswith("/") else f"you said {line}\x1b[2J\n")
 
 
 class Answers:
@@ -335,7 +333,11 @@ def test_generate_answers_one_text_plainly(api: FakeApi, capsys: Out) -> None:
     assert run(["generate", "old", "Hi", "--base", "--set", "num_beams=1", "--set", "top_p=0.5"]) == 0
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("Hi é!\n", "loading\n")
-    assert api.last("generate")[1] == {"tuned": False, "settings": {"num_beams": 1, "top_p": 0.5}}
+    assert api.last("generate")[1] == {
+        "tuned": False,
+        "settings": {"num_beams": 1, "top_p": 0.5},
+        "languages": (None, None),
+    }
     assert run(["generate", "old", "Hi", "--set", "num_beam=1"]) == 2
     assert "num_beams" in capsys.readouterr().err
     assert run(["generate", "old", "Hi", "--set", "num_beams"]) == 2

@@ -69,7 +69,10 @@ VALUES = [
     ("model: {name: 7}", 'found 7; allowed: text; write "7" for a text'),
     ("model: {name: ''}", "found the text ''; allowed: text"),
     ("data: {validation: 1.5}", "given twice; the first one is d.yaml:1"),
-    ("evaluation: {metrics: [bleu, rouge]}", "allowed: auto or a list of these: bleu, chrf or exact_match"),
+    (
+        "evaluation: {metrics: [bleu, rouge]}",
+        "allowed: auto or a list of these: bleu, chrf, ter, rouge1, rouge2, rougeL or exact_match",
+    ),
     ("generation: {variants: {a: 3}}", "allowed: a mapping {name: {key: value}}"),
     ("training: {seed: .nan}", "d.yaml:2: training.seed: .nan is not a finite number"),
     ("training: {max_grad_norm: .inf}", "d.yaml:2: training.max_grad_norm: .inf is not a finite number"),
@@ -268,9 +271,9 @@ def test_faults_of_overrides_name_the_override(override: str, expected: str) -> 
 
 
 def test_an_override_of_one_entry_leaves_the_others_their_line() -> None:
-    text = "generation:\n  variants:\n    a:\n      beams: 2\n"
+    text = "generation:\n  variants:\n    a:\n      beamz: 2\n"
     found = faults(text, "generation.variants.a.top_p=2")
-    assert found[0].startswith("d.yaml:5: generation.variants.a.beams: unknown key")
+    assert found[0].startswith("d.yaml:5: generation.variants.a.beamz: unknown key")
     assert found[1].startswith("override generation.variants.a.top_p=2: generation.variants.a.top_p: found 2")
 
 

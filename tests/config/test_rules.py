@@ -53,7 +53,8 @@ TABLE = [
     (
         "metric_exists",
         "training: {metric_for_best_model: eval_blue}",
-        "'eval_blue'; allowed: eval_loss, eval_bleu, eval_chrf, eval_exact_match; did you mean 'eval_bleu'?",
+        "'eval_blue'; allowed: eval_loss, eval_perplexity, eval_bits_per_byte, eval_bleu, eval_chrf, "
+        "eval_ter, eval_rouge1, eval_rouge2, eval_rougeL, eval_exact_match; did you mean 'eval_bleu'?",
         "training: {metric_for_best_model: eval_bleu}",
     ),
     (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from desktune.config.schema import EvaluationSection
-from desktune.evaluate.metrics import METRICS, names_for, score, sentence_chrf
+from desktune.evaluate.metrics import METRICS, names_for, score, sentence_chrf, statistics
 
 OUTPUTS = [
     "le chat est sur le tapis",
@@ -31,7 +31,8 @@ REFERENCES = [
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("bleu", ["-m", "bleu"]), ("chrf", ["-m", "chrf", "--chrf-word-order", "2"])]
+    ("name", "options"),
+    [("bleu", ["-m", "bleu"]), ("chrf", ["-m", "chrf", "--chrf-word-order", "2"]), ("ter", ["-m", "ter"])],
 )
 def test_equals_the_sacrebleu_command(name: str, options: list[str], tmp_path: Path) -> None:
     for file, lines in (("out", OUTPUTS), ("ref", REFERENCES)):
@@ -48,7 +49,7 @@ def test_equals_the_sacrebleu_command(name: str, options: list[str], tmp_path: P
         "12",
     ]
     said = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    mine = METRICS[name](OUTPUTS, REFERENCES)
+    mine = statistics(name, OUTPUTS, REFERENCES).score()
     assert mine.value == pytest.approx(said["score"], abs=1e-11)
     assert said["signature"].split("version")[0] == mine.signature.split("version")[0]
 
@@ -69,12 +70,12 @@ def test_bleu_cuts_chinese_as_the_sacrebleu_command_does(tmp_path: Path) -> None
 
 
 def test_exact_match_counts_after_stripping() -> None:
-    assert METRICS["exact_match"](["a ", "b", "c"], ["a", "x", "c"]).value == pytest.approx(200 / 3)
+    assert score(["exact_match"], ["a ", "b", "c"], ["a", "x", "c"])["exact_match"].value == pytest.approx(200 / 3)
 
 
 def test_names_by_task() -> None:
     assert names_for(EvaluationSection(), "translation") == ["bleu", "chrf", "exact_match"]
-    assert names_for(EvaluationSection(), "seq2seq") == ["chrf", "exact_match"]
+    assert names_for(EvaluationSection(), "seq2seq") == ["chrf", "rougeL", "exact_match"]
     assert names_for(EvaluationSection(metrics=["bleu"]), "causal") == ["bleu"]
 
 

@@ -13,7 +13,9 @@ from tests.bundles import FAMILIES, open_tiny, text_rows
 from desktune.config.schema import EvaluationSection
 from desktune.evaluate.heldout import heldout_loss
 from desktune.evaluate.metrics import Score
-from desktune.evaluate.score import Scores, compare, evaluate_rows, smoke_test
+from desktune.evaluate.report import Scores
+from desktune.evaluate.score import compare, evaluate_rows
+from desktune.evaluate.smoke import smoke_test
 from desktune.events import Event, Table
 from desktune.models.load import Bundle
 from desktune.rows import Origin
@@ -94,7 +96,7 @@ def test_without_generation_nothing_is_said_of_texts(tiny_folders: dict[str, Pat
     events: list[Event] = []
     values = compare(scores, scores, rows, events.append).to_json()
     assert [[line[0] for line in event.rows] for event in events if isinstance(event, Table)] == [
-        ["held-out loss (nats/token)"]
+        ["held-out loss (nats/token)", "perplexity", "bits per byte"]
     ]
     assert values["tuned"]["empty_outputs"] is None
     assert values["rows"][0].keys() == {"origin", "source", "reference"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,6 +114,44 @@ def micro_batches(step: Rows, input_lengths: Rows, label_lengths: Rows, budget: 
             batches.append([row])
             longest_input, longest_label = int(input_lengths[row]), int(label_lengths[row])
     return batches
+
+
+def shared_batches(
+    step: Rows, input_lengths: Rows, label_lengths: Rows, budget: int, processes: int
+) -> list[list[int]]:
+    """Cut a step as ``micro_batches`` does, into as many as the processes can work on in equally many passes.
+
+    The padded tokens of the largest one are as few as that allows, since everybody waits for it.
+    """
+    batches = micro_batches(step, input_lengths, label_lengths, budget)
+    wanted = math.ceil(len(batches) / processes) * processes
+    if len(batches) == wanted:
+        return batches
+    low, high = 0, budget  # the smallest budget that needs no more than the wanted number lies in (low, high]
+    while high - low > 1:
+        middle = (low + high) // 2
+        if len(micro_batches(step, input_lengths, label_lengths, middle)) <= wanted:
+            high = middle
+        else:
+            low = middle
+    return micro_batches(step, input_lengths, label_lengths, high)
+
+
+def deal(costs: Sequence[int], processes: int) -> list[list[int | None]]:
+    """Deal the micro-batches of a step, the dearest first, each to the process with least to do.
+
+    Returns:
+        For every process as many indices of micro-batches as for every other one, in order; None is an empty pass.
+    """
+    passes = math.ceil(len(costs) / processes)
+    dealt: list[list[int]] = [[] for _ in range(processes)]
+    loads = [0] * processes
+    for index in sorted(range(len(costs)), key=lambda one: (-costs[one], one)):
+        free = [process for process in range(processes) if len(dealt[process]) < passes]
+        chosen = min(free, key=lambda process: (loads[process], process))
+        dealt[chosen].append(index)
+        loads[chosen] += costs[index]
+    return [[*sorted(mine), *[None] * (passes - len(mine))] for mine in dealt]
 
 
 def _rows_of_a_step(lengths: Rows, size: StepSize) -> int:

@@ -22,7 +22,8 @@ import typer
 from desktune import __version__
 from desktune.cli import configs, places, rows, ship, training, use
 from desktune.cli.verbs import Verbs
-from desktune.errors import ConfigError, DesktuneError, OutOfDisk, OutOfMemory, RunError, Stopped
+from desktune.errors import ConfigError, DesktuneError, FailedElsewhere, OutOfDisk, OutOfMemory, RunError, Stopped
+from desktune.hardware import one_process
 
 INTERRUPTED = 130  # 128 + SIGINT
 _DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -71,11 +72,14 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     """Fine-tune small translation, sequence-to-sequence and causal models on the computer you have."""
+    if context.invoked_subcommand != "train":
+        one_process()
 
 
 def _register() -> None:
@@ -114,6 +118,8 @@ def _exit_code(leaving: SystemExit) -> int:
 
 def _explain(error: Exception) -> int:
     """Say what went wrong, without a trace where a person can mend it; returns the exit code."""
+    if isinstance(error, FailedElsewhere):
+        return error.exit_code
     known = error if isinstance(error, DesktuneError) else _of_the_system(error)
     if known is not None:
         _say(known)

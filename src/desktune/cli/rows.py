@@ -45,6 +45,25 @@ def show(
         print_text(text)
 
 
+def inspect(
+    words: Annotated[list[str] | None, typer.Argument(metavar="CFG|RUN KEY=VALUE", help=CONFIG_HELP)] = None,
+    count: Annotated[int, typer.Option("-n", help="Rows of the batch.", min=1)] = 4,
+    split: Annotated[str, typer.Option(help="train or validation.")] = "train",
+    tensors: Annotated[bool, typer.Option("--tensors", help="Only the tensors of the batch.")] = False,
+) -> None:
+    """Print the tensors of a batch, its rows decoded, and what tokenizing loses.
+
+    Signs that do not come back from ids to text are signs that the model never sees.
+    """
+    loaded = load_config(words)
+    api = load_api()
+    with console(sys.stderr) as emit:
+        trips, shapes, rows = api.inspect_rows(loaded.config, split, count, emit)
+    with console() as emit:
+        for table in (shapes,) if tensors else (trips, shapes, rows):
+            emit(table)
+
+
 def report(
     words: Annotated[list[str] | None, typer.Argument(metavar="CFG|RUN KEY=VALUE", help=CONFIG_HELP)] = None,
     output: Annotated[
@@ -72,6 +91,7 @@ def _title(train: object) -> str:
 
 VERBS = (
     ("prepare", prepare, "desktune data prepare desktune.yaml"),
+    ("inspect", inspect, "desktune data inspect runs/first --split validation --tensors"),
     ("report", report, "desktune data report desktune.yaml -o data-report.html"),
     ("show", show, "desktune data show desktune.yaml -n 3 --ids"),
 )

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from desktune import runs
 from desktune.cli.common import CONFIG_HELP, console, load_api, load_place, split_words
+from desktune.events import silent
+from desktune.hardware import world_size
+
+if TYPE_CHECKING:
+    from desktune.api import Trained
+    from desktune.config.load import Loaded
 
 
 def demo(
@@ -30,13 +39,39 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest whole checkpoint.")] = False,
 ) -> None:
     """Train to a run folder with the best model in it."""
+    if world_size() > 1:
+        trained = _train_together(words, resume)
+    else:
+        loaded = _load(words, resume)
+        api = load_api()
+        with console() as emit:
+            trained = api.train(loaded.config, emit, resume=resume)
+    if trained is not None:
+        run = trained.run
+        typer.echo(f'next: desktune evaluate {run} · desktune generate {run} "text" · desktune merge {run}')
+
+
+def _load(words: list[str] | None, resume: bool) -> Loaded:
     place, settings = split_words(words)
-    loaded = load_place(place, settings + _output_of(place, settings, resume))
+    return load_place(place, settings + _output_of(place, settings, resume))
+
+
+def _train_together(words: list[str] | None, resume: bool) -> Trained | None:
+    """Train with the other processes of torchrun; only one of them speaks, and gets what was trained."""
     api = load_api()
-    with console() as emit:
-        trained = api.train(loaded.config, emit, resume=resume)
-    run = trained.run
-    typer.echo(f'next: desktune evaluate {run} · desktune generate {run} "text" · desktune merge {run}')
+    with api.joined() as processes:
+        with processes.together(), _quiet_unless(processes.is_writer):
+            loaded = _load(words, resume)
+        with console() if processes.is_writer else contextlib.nullcontext(silent) as emit:
+            trained = api.train(loaded.config, emit, resume=resume, processes=processes)
+    return trained if processes.is_writer else None
+
+
+@contextlib.contextmanager
+def _quiet_unless(speaks: bool) -> Iterator[None]:
+    """Keep the notes of loading a config from being printed by every process; an error is raised, not printed."""
+    with contextlib.nullcontext() if speaks else contextlib.redirect_stderr(io.StringIO()):
+        yield
 
 
 def _output_of(place: str | None, settings: list[str], resume: bool) -> list[str]:

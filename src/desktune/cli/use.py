@@ -1,19 +1,22 @@
-"""``evaluate``, ``generate`` and ``chat``: a run at work."""
+"""``evaluate`` and ``chat``: a run at work. ``generate`` has a file of its own."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from desktune import durable, runs
+from desktune import runs
 from desktune.cli.common import RUN_HELP, console, load_api
-from desktune.cli.texts import read_texts
-from desktune.errors import UserError
+from desktune.cli.generate import EXAMPLES, generate
+from desktune.errors import DesktuneError
 from desktune.track.words import clean
+
+if TYPE_CHECKING:
+    from desktune.generate.chat import Chat
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help=RUN_HELP)]
 
@@ -32,72 +35,58 @@ def evaluate(
         typer.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
 
 
-def generate(
-    run: Run,
-    text: Annotated[
-        str | None, typer.Argument(metavar="TEXT", help="One text; without it, lines from --input or stdin.")
-    ] = None,
-    source: Annotated[Path | None, typer.Option("--input", "-i", help="Lines of text, or JSON lines (.jsonl).")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write JSON lines here.")] = None,
-    base: Annotated[bool, typer.Option("--base", help="Ask the untouched base model.")] = False,
-    setting: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Over generation:.")] = None,
-) -> None:
-    """Answer a text, or every line of a file or of stdin."""
-    folder = runs.resolve(run)
-    config, settings = _settings(folder, setting or [])
-    texts = [text] if text is not None else read_texts(source, config.data.fields.get("source"))
-    api = load_api()
-    with console(sys.stderr) as emit:
-        answers = api.generate(folder, texts, emit, tuned=not base, settings=settings)
-    if text is not None and output is None:
-        typer.echo(clean(answers[0]))
-        return
-    pairs = zip(texts, answers, strict=True)
-    lines = (json.dumps({"source": one, "output": answer}, ensure_ascii=False) for one, answer in pairs)
-    if output is None:
-        for line in lines:
-            typer.echo(clean(line))
-        return
-    durable.make_folder(output.parent)
-    typer.echo(f"{output}: {durable.write_rows(output, lines):,} answers")
-
-
 def chat(run: Run) -> None:
     """Talk with a run's model.
 
-    /help lists what else it takes; /quit or an end of file leaves.
+    /help lists what else it takes: /set, /both, /variant, /system, /retry, /undo, /save ... Ctrl-C stops an answer;
+    /quit or an end of file leaves.
     """
     folder = runs.resolve(run)
     api = load_api()
     with console(sys.stderr) as emit:
         talk = api.chat(folder, emit)
-    asking = "> " if sys.stdin.isatty() else ""
+    at_terminal = sys.stdin.isatty()
+    if at_terminal:
+        with contextlib.suppress(ImportError):  # not on every system
+            import readline  # noqa: F401 - input() gets its history and its keys by the import alone
     while True:
         try:
-            line = input(asking).strip()
+            line = input("> " if at_terminal else "").strip()
         except EOFError:
             return
+        except KeyboardInterrupt:
+            if not at_terminal:
+                raise
+            typer.echo("\n(/quit leaves)")
+            continue
         if line in ("/quit", "/exit"):
             return
-        reply = talk.command(line) if line.startswith("/") else talk.answer(line) if line else None
-        if reply:
-            typer.echo(clean(reply))
+        if line:
+            _turn(talk, line)
 
 
-def _settings(run: Path, words: list[str]) -> tuple[Any, dict[str, Any] | None]:
-    """The run's config, and the settings of ``--set`` after the same checks as those of a config."""
-    bad = next((word for word in words if "=" not in word), None)
-    if bad is not None:
-        raise UserError(f"--set {bad}: write it key=value, e.g. --set num_beams=1")
-    from desktune.config.load import load
+def _turn(talk: Chat, line: str) -> None:
+    """Take a line; what goes wrong with one answer is said, and the conversation goes on."""
+    try:
+        talk.take(line, _write, live=sys.stdout.isatty())
+    except KeyboardInterrupt:
+        if not sys.stdin.isatty():
+            raise
+        typer.echo("\n(stopped; this turn is forgotten, /retry asks it again)")
+    except BrokenPipeError:
+        raise
+    except DesktuneError as error:
+        typer.echo(f"error: {clean(str(error))}")
+    except Exception as error:  # noqa: BLE001 - whatever a library says of one answer does not end the conversation
+        typer.echo(f"error: {type(error).__name__}: {clean(str(error))}\n(this turn is forgotten)")
 
-    config = load(runs.Run(run).config, [f"generation.{word}" for word in words], check_files=False).config
-    names = [word.partition("=")[0].strip() for word in words]
-    return config, {name: config.generation.model_dump()[name] for name in names} or None
+
+def _write(text: str) -> None:
+    typer.echo(clean(text), nl=False)
 
 
 VERBS = (
     ("evaluate", evaluate, "desktune evaluate latest"),
-    ("generate", generate, 'desktune generate latest "The whale dives." --set num_beams=1'),
+    ("generate", generate, EXAMPLES),
     ("chat", chat, "desktune chat latest"),
 )

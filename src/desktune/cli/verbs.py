@@ -10,7 +10,6 @@ from desktune.errors import UserError, nearest
 
 # verb (below `desktune` or `desktune data`) → what does the work meanwhile
 NOT_BUILT = {
-    "data inspect": "desktune data show prints rows as the model gets them",
     "data clean": "",
     "data align": "",
     "data spelling": "",

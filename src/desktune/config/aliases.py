@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from desktune.config.measures import BEST_BY
+
 NOTHING = object()  # "this spelling sets nothing": bf16: false
 
 
@@ -81,7 +83,16 @@ _MODEL = {
     "name": ("model_name", "base_model", "model_name_or_path"),
     "dtype": ("torch_dtype",),
 }
-_GENERATION = {"num_beams": ("beams", "beam_size")}
+_GENERATION = {
+    "max_new_tokens": ("max_length", "max_tokens", "max_gen_len"),
+    "min_new_tokens": ("min_length", "min_tokens"),
+    "num_beams": ("beams", "beam_size", "beam_width"),
+    "do_sample": ("sampling", "sample"),
+    "temperature": ("temp",),
+    "repetition_penalty": ("repeat_penalty",),
+    "no_repeat_ngram_size": ("no_repeat_ngram", "no_repeat_ngrams"),
+    "use_cache": ("cache",),
+}
 
 
 def _table(section: str, spellings: Mapping[str, tuple[str, ...]]) -> dict[str, Alias]:
@@ -125,10 +136,7 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "training.optim": {"adamw_torch": "adamw", "adamw_torch_fused": "adamw", "adamw_hf": "adamw", "AdamW": "adamw"},
     "training.lr_scheduler_type": {"constant_with_warmup": "constant"},
     "training.metric_for_best_model": {
-        "loss": "eval_loss",
-        "bleu": "eval_bleu",
-        "chrf": "eval_chrf",
-        "exact_match": "eval_exact_match",
+        **{name.removeprefix("eval_"): name for name in BEST_BY},
     },
     "tracking.report_to": {"none": [], "tensorboard": ["tensorboard"], "wandb": ["wandb"]},
 }
@@ -140,7 +148,6 @@ NOT_BUILT: Mapping[str, tuple[Any, ...]] = {
     "data.format": ("alpaca", "sharegpt", "prompt-completion"),
     "training.optim": ("lion", "muon", "schedule-free"),
     "training.loss": ("nll", "focal", "dft"),
-    "training.engine": ("hf",),
     "tracking.report_to": ("mlflow", "trackio"),
     "output.push_to_hub": (True,),
 }

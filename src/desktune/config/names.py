@@ -17,6 +17,7 @@ from desktune.config.faults import Fault, Path, Place, shown
 from desktune.config.tree import Document
 from desktune.errors import nearest
 
+VARIANTS = ("generation", "variants")
 _MOST_LISTED = 8
 
 
@@ -95,6 +96,8 @@ def put_setting(draft: Draft, path: Path, setting: Setting) -> bool:
     if ours is not NOTHING:
         draft.notes.append(f"{dotted}: {setting.value} read as {to_yaml(ours)}")
         setting = replace(setting, value=ours)
+    if path == VARIANTS and isinstance(setting.value, dict):
+        setting = replace(setting, value=_variants_in_our_words(draft, setting))
     missing = _not_built(dotted, setting.value)
     if missing is not None:
         known = f"{shown(missing)} is known, but not built yet in this version"
@@ -112,6 +115,13 @@ def alias_of(spelled: Path, value: Any = None) -> Alias | None:
         ratio = isinstance(value, float) and value < 1
         return Alias(("training", "warmup_ratio" if ratio else "warmup_steps"))
     return ALIASES.get(dotted)
+
+
+def generation_key(word: str) -> str:
+    """Return the key of ``generation:`` that a word stands for: with its section or without, ours or other tools'."""
+    name = word.strip().removeprefix("generation.")
+    alias = ALIASES.get(f"generation.{name}")
+    return alias.path[-1] if alias is not None else name
 
 
 def unknown(spelled: Path) -> str:
@@ -155,6 +165,27 @@ def _put_alias(draft: Draft, alias: Alias, value: Any, place: Place, spelled: Pa
         as_value = "" if converted is value else f" {to_yaml(converted)}"
         short = alias.path[-1]
         draft.notes.append(f"{dotted}: read as {short if spelled[:-1] == alias.path[:-1] else ours}{as_value}")
+
+
+def _variants_in_our_words(draft: Draft, setting: Setting) -> dict[Any, Any]:
+    """Return variants whose keys are ours; another tool's spelling gets its note, and two of one key are a fault."""
+    found: dict[Any, Any] = {}
+    for name, variant in setting.value.items():
+        if not isinstance(variant, dict):
+            found[name] = variant
+            continue
+        settings: dict[Any, Any] = {}
+        for key, value in variant.items():
+            ours = generation_key(key) if isinstance(key, str) else key
+            where = ".".join((*VARIANTS, str(name), str(key)))
+            if ours in settings:
+                spelled = (*VARIANTS, str(name), str(key))
+                draft.fault(setting.place, spelled, f"sets {ours}, which another key of the variant does; keep one")
+            elif ours != key:
+                draft.notes.append(f"{where}: read as {ours}")
+            settings[ours] = value
+        found[name] = settings
+    return found
 
 
 def _our_value(values: Mapping[str, Any], value: Any) -> Any:

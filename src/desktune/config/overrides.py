@@ -8,7 +8,7 @@ from typing import Any
 
 from desktune.config import describe
 from desktune.config.faults import Fault, Path, Place, excerpt_free
-from desktune.config.names import Draft, Setting, alias_of, put, put_setting, unknown
+from desktune.config.names import VARIANTS, Draft, Setting, alias_of, generation_key, put, put_setting, unknown
 from desktune.config.tree import parse_value
 from desktune.errors import ConfigError
 
@@ -54,7 +54,8 @@ def _put_override(draft: Draft, path: Path, text: str, place: Place, below: Mapp
     else:
         given = draft.settings.get(leaf) or below.get(leaf)
         inner = (*(given.inner if given else ()), ((*leaf, *path[2:]), place))
-        merged = _with(given.value if given else {}, path[2:], value)
+        entry = (path[2], generation_key(path[3])) if leaf == VARIANTS and len(path) == 4 else path[2:]
+        merged = _with(given.value if given else {}, entry, value)
         put_setting(draft, leaf, Setting(merged, place, leaf, inner))
 
 

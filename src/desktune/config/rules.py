@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
-from desktune.config import describe
 from desktune.config.faults import Path, shown
-from desktune.config.names import Setting, listed
-from desktune.config.schema import Config, GenerationSection
+from desktune.config.measures import AUTO_METRICS, BEST_BY, METRIC_NAMES, OF_THE_LOSS
+from desktune.config.names import Setting
+from desktune.config.rules_generation import contradictions, idle_settings, variant_faults
+from desktune.config.schema import Config
 from desktune.errors import nearest
 
 Found = tuple[Path, str]
@@ -43,11 +42,8 @@ EXCLUSIVE: tuple[tuple[Path, Path], ...] = (
     (("training", "tokens_per_step"), ("training", "gradient_accumulation_steps")),
     (("training", "warmup_steps"), ("training", "warmup_ratio")),
 )
-METRICS = ("eval_loss", "eval_bleu", "eval_chrf", "eval_exact_match")
-_AUTO_METRICS = {"translation": ("eval_bleu", "eval_chrf"), "seq2seq": METRICS[2:], "causal": METRICS[2:]}
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
-_SAMPLING = ("temperature", "top_p", "top_k")
 
 
 def unused(config: Config) -> dict[Path, str]:
@@ -94,14 +90,14 @@ def metric_exists(facts: Facts) -> Iterator[Found]:
     """The best model is chosen by a figure that is measured."""
     config, path = facts.config, ("training", "metric_for_best_model")
     metric = config.training.metric_for_best_model
-    if metric not in METRICS:
-        yield path, f"found {shown(metric)}; allowed: {', '.join(METRICS)}{nearest(metric, METRICS)}"
-    elif metric != "eval_loss":
-        measured = [f"eval_{name}" for name in config.evaluation.metrics]
-        if config.evaluation.metrics == "auto":
-            measured = list(_AUTO_METRICS.get(config.task, METRICS))
-        if metric not in measured:
-            yield path, f"{metric} is not measured; add {metric.removeprefix('eval_')} to evaluation.metrics"
+    if metric not in BEST_BY:
+        yield path, f"found {shown(metric)}; allowed: {', '.join(BEST_BY)}{nearest(metric, BEST_BY)}"
+    elif metric not in OF_THE_LOSS:
+        name, measured = metric.removeprefix("eval_"), config.evaluation.metrics
+        if measured == "auto":
+            measured = AUTO_METRICS.get(config.task, METRIC_NAMES)
+        if name not in measured:
+            yield path, f"{metric} is not measured; add {name} to evaluation.metrics"
         if not config.evaluation.predict_with_generate:
             yield path, f"{metric} needs answers, but evaluation.predict_with_generate is false"
 
@@ -145,31 +141,13 @@ def optimizer_arguments(facts: Facts) -> Iterator[Found]:
 
 def generation_holds(facts: Facts) -> Iterator[Found]:
     """The shortest answer is not longer than the longest."""
-    generation = facts.config.generation
-    if generation.min_new_tokens is not None and generation.min_new_tokens > generation.max_new_tokens:
-        found = f"{generation.min_new_tokens} is over max_new_tokens, which is {generation.max_new_tokens}"
-        yield ("generation", "min_new_tokens"), found
+    for key, text in contradictions(facts.config.generation):
+        yield ("generation", key), text
 
 
 def variants_hold(facts: Facts) -> Iterator[Found]:
-    """A variant is a name with keys of ``generation``."""
-    known = [name for name in GenerationSection.model_fields if name != "variants"]
-    for name, variant in facts.config.generation.variants.items():
-        path = ("generation", "variants", name)
-        if not _PLAIN_NAME.fullmatch(name):
-            yield path, "the name of a variant has letters, digits, '.', '_' and '-' only"
-        strange = [key for key in variant if key not in known]
-        yield from (
-            ((*path, key), f"unknown key{nearest(key, known) or f'; allowed: {listed(known)}'}") for key in strange
-        )
-        try:
-            GenerationSection.model_validate({key: value for key, value in variant.items() if key in known})
-        except ValidationError as error:
-            for wrong in dict.fromkeys(str(one["loc"][0]) for one in error.errors(include_url=False)):
-                yield (
-                    (*path, wrong),
-                    f"found {shown(variant[wrong])}; allowed: {describe.allowed(('generation', wrong))}",
-                )
+    """A variant is a name with keys of ``generation`` that hold together."""
+    yield from variant_faults(facts.config.generation)
 
 
 def names_are_plain(facts: Facts) -> Iterator[Found]:
@@ -221,9 +199,7 @@ RULES: tuple[Rule, ...] = (
 def notes(facts: Facts) -> Iterator[str]:
     """What is right but may not be meant."""
     config = facts.config
-    idle = [key for key in _SAMPLING if facts.has(f"generation.{key}")]
-    if idle and not config.generation.do_sample:
-        yield f"generation.{', '.join(idle)}: without effect while do_sample is false"
+    yield from idle_settings(config.generation, [path[1] for path in facts.given if path[0] == "generation"])
     if config.data.validation == 0 and config.training.eval_strategy != "no":
         yield "data.validation: 0: nothing is held out; the last weights are kept as the best"
 

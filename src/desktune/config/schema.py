@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from desktune.config.measures import MetricName
+
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Paths = str | list[str] | dict[str, str]
@@ -34,6 +36,12 @@ class ModelSection(Section):
         default="auto", description="precision of the forward pass; auto: bfloat16 on CUDA that has it, else float32"
     )
     device: Literal["auto", "cpu", "mps", "cuda"] = Field(default="auto", description="auto: cuda, then mps, then cpu")
+    device_map: str | None = Field(
+        default=None,
+        pattern=r"^(auto|balanced|balanced_low_0|sequential|cpu|mps|cuda(:\d+)?)$",
+        description="how transformers spreads one model over devices: auto, balanced, balanced_low_0, sequential, "
+        "cpu, mps or cuda:1 (needs accelerate); ignored with several processes, and for Marian",
+    )
     quantization: Literal["none"] = Field(
         default="none", description="precision of the frozen base weights; 8bit and 4bit are not built yet"
     )
@@ -166,29 +174,45 @@ class TrainingSection(Section):
         default=None, description="validations without improvement after which training stops"
     )
     metric_for_best_model: str = Field(
-        default="eval_loss", description="eval_loss, eval_bleu, eval_chrf or eval_exact_match"
+        default="eval_loss",
+        description="eval_loss, eval_perplexity, eval_bits_per_byte, or eval_ and a metric of evaluation",
     )
     load_best_model_at_end: bool = Field(
         default=True, description="model/ holds the best validated weights, else the last ones"
     )
+    distributed: Literal["auto", "ddp", "fsdp"] = Field(
+        default="auto",
+        description="how the processes that torchrun starts share a model: ddp (auto) holds all of it in each, fsdp a "
+        "share",
+    )
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(
         default=42, description="of order, split, adapter and dropout"
     )
-    engine: Literal["desktune"] = Field(
-        default="desktune", description="our loop; the reference engine hf is not built yet"
+    engine: Literal["desktune", "hf"] = Field(
+        default="desktune",
+        description="our loop; hf: transformers.Seq2SeqTrainer or trl.SFTTrainer, a reference without resume",
     )
 
 
 class EvaluationSection(Section):
     """How a model is judged."""
 
-    metrics: Literal["auto"] | list[Literal["bleu", "chrf", "exact_match"]] = Field(
-        default="auto", description="auto: bleu and chrf for translation, chrf and exact_match otherwise"
+    metrics: Literal["auto"] | list[MetricName] = Field(
+        default="auto",
+        description="auto: bleu, chrf and exact_match for translation, chrf, rougeL and exact_match otherwise",
     )
     predict_with_generate: bool = Field(
         default=True, description="also generate for validation rows, not only measure the loss (desktune evaluate)"
     )
     max_new_tokens: Count = Field(default=256, description="tokens per answer")
+    bootstrap_samples: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        default=1000, description="resamples behind the intervals and p-values of base against tuned; 0: none"
+    )
+    guard_samples: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        default=16,
+        description="validation rows that are answered and watched (wrong language, copies, loops) where validation "
+        "measures the loss alone; 0: none",
+    )
     smoke_test: bool = Field(
         default=True, description="try the untouched base on a few validation rows before training"
     )
@@ -205,12 +229,16 @@ class GenerationSection(Section):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(default=None, description="with do_sample")
     top_k: Annotated[int, Field(ge=0)] | None = Field(default=None, description="with do_sample")
     length_penalty: float | None = Field(default=None, description="over 1 favours long answers (beams)")
+    early_stopping: bool | Literal["never"] | None = Field(
+        default=None, description="true: stop when num_beams answers are whole; never: until no better one is possible"
+    )
     repetition_penalty: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="over 1 avoids words that were said"
     )
     no_repeat_ngram_size: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="no n tokens twice in a row of this length"
     )
+    use_cache: bool = Field(default=True, description="keep keys and values: faster, and more memory")
     variants: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="name: {settings over the ones above}"
     )

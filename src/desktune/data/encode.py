@@ -91,10 +91,12 @@ class Kit:
             return [tuple(plain_prompt_ids(self.tokenizer, text, pair=kind != "text")) for text in cleaned]
         return [tuple(conversation_prompt_ids(self.tokenizer, [Message("user", text)])) for text in cleaned]
 
-    def encode_conversation(self, messages: Sequence[Message], section: DataSection) -> tuple[int, ...]:
+    def encode_conversation(
+        self, messages: Sequence[Message], section: DataSection, direction: Direction = (None, None)
+    ) -> tuple[int, ...]:
         """Return a conversation up to where the model answers; without a chat template the last turn alone."""
         if self.family.encoder_decoder or not self.tokenizer.chat_template:
-            return self.encode_prompts([messages[-1].content], section)[0]
+            return self.encode_prompts([messages[-1].content], section, direction)[0]
         specials = self.specials
         cleaned = [Message(message.role, specials.clean(message.content)) for message in messages]
         return tuple(conversation_prompt_ids(self.tokenizer, cleaned))

@@ -1,66 +1,22 @@
-"""Held-out rows → scores, base beside tuned, best and worst rows; and a first look at the base before training."""
+"""Held-out rows → scores of a model; base beside tuned, as figures, by groups of rows, and row by row."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from desktune.config.schema import EvaluationSection, GenerationSection
-from desktune.evaluate.heldout import heldout_loss
-from desktune.evaluate.metrics import LABELS, Score, names_for, score, sentence_chrf
-from desktune.events import Emit, Note, Table, silent
+from desktune.evaluate.bootstrap import paired
+from desktune.evaluate.groups import Pair, by_direction, by_file, by_length, languages
+from desktune.evaluate.guard import guard
+from desktune.evaluate.heldout import HeldOut, heldout_loss
+from desktune.evaluate.metrics import names_for, score, sentence_chrf, statistics
+from desktune.evaluate.present import present
+from desktune.evaluate.report import Report, Scores
+from desktune.events import Emit, silent
 from desktune.generate.decode import decode, decoding
 from desktune.models.load import Bundle
 from desktune.rows import Encoded
-
-SHOWN_ROWS = 3
-_SHOWN_CHARACTERS = 160
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What a model reached on rows."""
-
-    loss: float  # nats per trained token
-    tokens: int
-    metrics: Mapping[str, Score]
-    outputs: Sequence[str]  # one per row; none where nothing was generated
-
-    @property
-    def empty(self) -> int:
-        """Outputs without a word."""
-        return sum(not output for output in self.outputs)
-
-
-@dataclass(frozen=True)
-class Part:
-    """The metrics of the rows of one file."""
-
-    rows: int
-    base: Mapping[str, float]
-    tuned: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Report:
-    """Base against tuned on the same rows."""
-
-    base: Scores
-    tuned: Scores
-    rows: tuple[Mapping[str, Any], ...]  # every row: where it stands, texts, sentence scores
-    files: Mapping[str, Part]  # where rows come from several files: what was reached on each of them
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {
-            "rows_measured": len(self.rows),
-            "base": _plain(self.base),
-            "tuned": _plain(self.tuned),
-            "files": {name: asdict(part) for name, part in self.files.items()},
-            "rows": list(self.rows),
-        }
 
 
 def evaluate_rows(
@@ -69,137 +25,88 @@ def evaluate_rows(
     """Measure a model on rows: loss, and with ``predict_with_generate`` the metrics of greedy outputs."""
     held_out = heldout_loss(bundle, rows, batch_rows, emit)
     if not section.predict_with_generate:
-        return Scores(held_out.loss, held_out.tokens, {}, ())
-    how = decoding(GenerationSection(num_beams=1, max_new_tokens=section.max_new_tokens))
+        return Scores(held_out.loss, int(held_out.tokens), {}, (), held_out.bits_per_byte)
+    outputs = greedy(bundle, rows, section.max_new_tokens, emit)
+    return score_outputs(bundle, rows, outputs, section, held_out)
+
+
+def score_outputs(
+    bundle: Bundle, rows: Sequence[Encoded], outputs: list[str], section: EvaluationSection, held_out: HeldOut
+) -> Scores:
+    """Return the metrics of outputs for rows and what the guard saw in them, beside their loss."""
+    metrics = score(names_for(section, bundle.task), outputs, [row.completion for row in rows], one_language(rows))
+    watched = guard(bundle, rows, outputs, section.max_new_tokens)
+    return Scores(held_out.loss, int(held_out.tokens), metrics, outputs, held_out.bits_per_byte, watched)
+
+
+def greedy(bundle: Bundle, rows: Sequence[Encoded], max_new_tokens: int, emit: Emit = silent) -> list[str]:
+    """Return a model's likeliest answer to every row, word by word."""
+    how = decoding(GenerationSection(num_beams=1, max_new_tokens=max_new_tokens))
     prompts, targets = [row.input_ids[: row.prompt_length] for row in rows], [row.target_lang for row in rows]
-    outputs = decode(bundle, prompts, how, emit, targets=targets)
-    languages = {row.target_lang for row in rows}
-    metrics = score(
-        names_for(section, bundle.task),
-        outputs,
-        [row.completion for row in rows],
-        languages.pop() if len(languages) == 1 else None,
-    )
-    return Scores(held_out.loss, held_out.tokens, metrics, outputs)
+    return decode(bundle, prompts, how, emit, targets=targets)
 
 
-def compare(base: Scores, tuned: Scores, rows: Sequence[Encoded], emit: Emit = silent) -> Report:
-    """Set base and tuned side by side and show where the tuned model is best, worst, and gained or lost most."""
-    lines = [("held-out loss (nats/token)", f"{base.loss:.4f}", f"{tuned.loss:.4f}", f"{tuned.loss - base.loss:+.4f}")]
-    for name, reached in tuned.metrics.items():
-        before = base.metrics[name].value
-        lines.append((LABELS[name], f"{before:.1f}", f"{reached.value:.1f}", f"{reached.value - before:+.1f}"))
-    if tuned.outputs:
-        lines.append(("empty outputs", str(base.empty), str(tuned.empty), f"{tuned.empty - base.empty:+d}"))
-    emit(Table(f"Base against tuned on {len(rows):,} rows", ("", "base", "tuned", "difference"), tuple(lines)))
-    for name, reached in tuned.metrics.items():
-        emit(Note(f"{LABELS[name]}: {reached.signature}"))
+def compare(
+    base: Scores,
+    tuned: Scores,
+    rows: Sequence[Encoded],
+    emit: Emit = silent,
+    *,
+    bootstrap_samples: int = 1000,
+) -> Report:
+    """Set base and tuned side by side, say how sure the differences are, and where the tuned model won and lost."""
     if not tuned.outputs:
-        return Report(base, tuned, tuple(_texts(row) for row in rows), {})
-    texts = tuple(_row(row, one, two) for row, one, two in zip(rows, base.outputs, tuned.outputs, strict=True))
-    report = Report(base, tuned, texts, _by_file(base, tuned, rows))
-    if report.files:
-        emit(_files_table(report.files))
-    _show(report, emit)
+        report = Report(base, tuned, tuple(_texts(row) for row in rows))
+    else:
+        report = _with_texts(base, tuned, rows, bootstrap_samples)
+    present(report, len(languages(rows)), emit)
     return report
 
 
-def smoke_test(bundle: Bundle, rows: Sequence[Encoded]) -> list[str]:
-    """Return what is suspicious about an untouched base on a few rows: gibberish weights, empty answers."""
-    found = heldout_loss(bundle, rows, len(rows))
-    guessing = math.log(bundle.model.config.get_text_config().vocab_size)
-    warnings = []
-    if not math.isfinite(found.loss):
-        warnings.append(
-            f"the untouched base has a loss of {found.loss} on validation rows: its weights or precision are wrong"
+def one_language(rows: Sequence[Encoded]) -> str | None:
+    """Return the language that all references are in, None where there are several or none is named."""
+    codes = {row.target_lang for row in rows}
+    return codes.pop() if len(codes) == 1 else None
+
+
+def _with_texts(base: Scores, tuned: Scores, rows: Sequence[Encoded], samples: int) -> Report:
+    pair = Pair(base.outputs, tuned.outputs, rows)
+    references = [row.completion for row in rows]
+    measured = {
+        name: (
+            statistics(name, base.outputs, references, one_language(rows)),
+            statistics(name, tuned.outputs, references, one_language(rows)),
         )
-    elif found.loss > guessing + 1:
-        warnings.append(
-            f"the untouched base has a loss of {found.loss:.1f} on validation rows, worse than guessing "
-            f"({guessing:.1f}): a wrong tokenizer, weights that were not loaded, or rows of another kind"
-        )
-    outputs = decode(
-        bundle,
-        [row.input_ids[: row.prompt_length] for row in rows],
-        decoding(GenerationSection(num_beams=1, max_new_tokens=32)),
-        targets=[row.target_lang for row in rows],
+        for name in tuned.metrics
+    }
+    found = {name: paired(*both, samples) for name, both in measured.items()}
+    return Report(
+        base,
+        tuned,
+        tuple(_row(index, row, base, tuned) for index, row in enumerate(rows)),
+        by_file(pair, measured),
+        by_direction(pair, measured),
+        by_length(pair, measured),
+        {name: one for name, one in found.items() if one is not None},
     )
-    if not any(outputs):
-        warnings.append("the untouched base answers validation rows with nothing at all")
-    return warnings
-
-
-def _by_file(base: Scores, tuned: Scores, rows: Sequence[Encoded]) -> dict[str, Part]:
-    """Return the metrics file by file: what was gained on one may have been lost on another."""
-    files = sorted({row.origin.file for row in rows})
-    parts = {}
-    for file in files if len(files) > 1 else ():
-        chosen = [index for index, row in enumerate(rows) if row.origin.file == file]
-        references = [rows[index].completion for index in chosen]
-        reached = []
-        for scores in (base, tuned):
-            found = score(list(scores.metrics), [scores.outputs[index] for index in chosen], references)
-            reached.append({name: one.value for name, one in found.items()})
-        parts[_place(file)] = Part(len(chosen), reached[0], reached[1])
-    return parts
-
-
-def _files_table(files: Mapping[str, Part]) -> Table:
-    names = list(next(iter(files.values())).tuned)
-    rows = [
-        (file, str(part.rows), *(f"{part.base[name]:.1f} → {part.tuned[name]:.1f}" for name in names))
-        for file, part in files.items()
-    ]
-    return Table("File by file: base → tuned", ("file", "rows", *(LABELS[name] for name in names)), tuple(rows))
 
 
 def _texts(row: Encoded) -> dict[str, Any]:
     return {"origin": str(row.origin), "source": row.prompt, "reference": row.completion}
 
 
-def _row(row: Encoded, base: str, tuned: str) -> dict[str, Any]:
+def _row(index: int, row: Encoded, base: Scores, tuned: Scores) -> dict[str, Any]:
+    before, after = base.outputs[index], tuned.outputs[index]
+    flags = {
+        f"{name}_flags": [kind for kind, places in scores.guard.rows.items() if index in places]
+        for name, scores in (("base", base), ("tuned", tuned))
+        if scores.guard
+    }
     return {
         **_texts(row),
-        "base": base,
-        "tuned": tuned,
-        "base_chrf": round(sentence_chrf(base, row.completion), 2),
-        "tuned_chrf": round(sentence_chrf(tuned, row.completion), 2),
-    }
-
-
-def _show(report: Report, emit: Emit) -> None:
-    by_score = sorted(report.rows, key=lambda row: row["tuned_chrf"])
-    by_gain = sorted(report.rows, key=lambda row: row["tuned_chrf"] - row["base_chrf"])
-    lost = [row for row in by_gain if row["tuned_chrf"] < row["base_chrf"]]
-    gained = [row for row in by_gain[::-1] if row["tuned_chrf"] > row["base_chrf"]]
-    for title, rows in (
-        ("Best rows", by_score[::-1]),
-        ("Worst rows", by_score),
-        ("Gained on the base", gained),
-        ("Lost against the base", lost),
-    ):
-        if rows:
-            cells = tuple(
-                (_place(row["origin"]), *(_cut(row[key]) for key in ("source", "reference", "base", "tuned")))
-                for row in rows[:SHOWN_ROWS]
-            )
-            emit(Table(title, ("row", "source", "reference", "base", "tuned"), cells))
-
-
-def _place(origin: str) -> str:
-    """Return file and line without the folders."""
-    return origin.rsplit("/", 1)[-1]
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
-
-
-def _plain(scores: Scores) -> dict[str, Any]:
-    metrics = {name: asdict(value) for name, value in scores.metrics.items()}
-    return {
-        "loss": scores.loss if math.isfinite(scores.loss) else None,  # JSON has no NaN
-        "tokens": scores.tokens,
-        "metrics": metrics,
-        "empty_outputs": scores.empty if scores.outputs else None,
+        "base": before,
+        "tuned": after,
+        "base_chrf": round(sentence_chrf(before, row.completion), 2),
+        "tuned_chrf": round(sentence_chrf(after, row.completion), 2),
+        **{name: kinds for name, kinds in flags.items() if kinds},
     }

@@ -17,6 +17,7 @@ import torch
 from transformers import GenerationConfig
 
 from desktune.batches.collate import pad
+from desktune.config.rules_generation import contradictions
 from desktune.config.schema import GenerationSection
 from desktune.errors import ConfigError, nearest
 from desktune.events import Emit, Progress, silent
@@ -33,13 +34,14 @@ class Decoding:
 
     settings: Mapping[str, Any]
     seed: int = 42
+    target: str | None = None  # the language of the answers, for a model that is told languages
 
 
 def decoding(section: GenerationSection, **overrides: Any) -> Decoding:
     """Lay overrides over a config section.
 
     Raises:
-        ConfigError: a setting that does not exist or has a wrong value.
+        ConfigError: a setting that does not exist, has a wrong value or contradicts another.
     """
     known = [name for name in GenerationSection.model_fields if name != "variants"]
     unknown = [name for name in overrides if name not in known]
@@ -52,6 +54,8 @@ def decoding(section: GenerationSection, **overrides: Any) -> Decoding:
     except ValueError as error:
         first = error.errors()[0]  # pyright: ignore[reportAttributeAccessIssue] - a pydantic ValidationError
         raise ConfigError(f"generation.{first['loc'][0]}: {first['msg']}; found {first['input']!r}") from error
+    for key, text in contradictions(merged):
+        raise ConfigError(f"generation.{key}: {text}")
     return Decoding(
         {name: value for name, value in merged.model_dump(exclude={"variants"}).items() if value is not None}
     )
@@ -93,7 +97,7 @@ def decode(
     done = 0
     try:
         for chosen in _batches(prompts, how, targets):
-            config = generation_config(bundle, how, targets[chosen[0]] if targets else None)
+            config = generation_config(bundle, how, targets[chosen[0]] if targets else how.target)
             texts = _answer(bundle, [prompts[index] for index in chosen], config, how.seed + done)
             for index, text in zip(chosen, texts, strict=True):
                 answers[index] = text
@@ -113,7 +117,7 @@ def generation_config(bundle: Bundle, how: Decoding, target: str | None = None) 
         settings.update(dict.fromkeys(_SAMPLING))
     if settings.get("num_beams", 1) == 1:
         settings.update({"length_penalty": None, "early_stopping": None})
-    config.update(**settings, use_cache=True)
+    config.update(**{"use_cache": True, **settings})
     if bundle.languages is not None and target is not None:
         config.update(**bundle.languages.settings(target))
     if config.pad_token_id is None:

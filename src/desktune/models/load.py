@@ -8,9 +8,10 @@ that of the checkpoint and train OPT in pure fp16).
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from desktune import durable, starters
 from desktune.config.schema import ModelSection
-from desktune.errors import ModelNotFound, nearest
+from desktune.errors import MissingExtra, ModelNotFound, nearest
 from desktune.families import Family, lookup
 from desktune.languages import Languages
 from desktune.models.convert import converted
@@ -49,6 +50,7 @@ class Placement:
     device: torch.device
     dtype: torch.dtype
     attn_implementation: str = "auto"
+    device_map: str | None = None  # how transformers spreads it; ``device`` is then where its inputs go
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ def load_base(located: Located, tokenizer: PreTrainedTokenizerBase, task: Task, 
 
     Raises:
         ModelNotFound: weights are missing or of other shapes than its config says.
+        MissingExtra: a device map is wanted, which needs accelerate.
     """
     auto_class = getattr(transformers, located.family.auto_class)
     attention = (
@@ -141,6 +144,7 @@ def load_base(located: Located, tokenizer: PreTrainedTokenizerBase, task: Task, 
         use_safetensors=True,
         output_loading_info=True,
         **attention,
+        **_device_map(placement),
     )
     broken = sorted({*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])})
     if broken:
@@ -150,7 +154,11 @@ def load_base(located: Located, tokenizer: PreTrainedTokenizerBase, task: Task, 
     fit_vocabulary(model, tokenizer)
     _know_tokens(model, tokenizer, located.family)
     languages = Languages.of(tokenizer, located.family)
-    return Bundle(model.to(placement.device).eval(), tokenizer, located, task, placement, languages)
+    if placement.device_map is None:
+        model.to(placement.device)
+    else:
+        placement = replace(placement, device=model.device)
+    return Bundle(model.eval(), tokenizer, located, task, placement, languages)
 
 
 def write_language(model: Any, languages: Languages | None, target: str | None) -> None:
@@ -188,6 +196,14 @@ def _snapshot(section: ModelSection) -> Path:
             f"model.name: {section.name}: no such folder, and the hub did not give it ({type(error).__name__})"
             f"{nearest(section.name, known)}; check the name and the network, or take one of {', '.join(known)}"
         ) from error
+
+
+def _device_map(placement: Placement) -> dict[str, Any]:
+    if placement.device_map is None:
+        return {}
+    if importlib.util.find_spec("accelerate") is None:
+        raise MissingExtra("accelerate", "hf", "model.device_map")
+    return {"device_map": placement.device_map}
 
 
 def _llama_options(folder: Path) -> dict[str, Any]:

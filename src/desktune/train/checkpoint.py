@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 from torch import nn
 from torch.optim import Optimizer
 
@@ -22,7 +22,9 @@ from desktune import durable
 from desktune.errors import Diverged
 from desktune.events import Emit, Saved, Warn
 from desktune.runs import Run
+from desktune.train.joint import like, whole
 from desktune.train.optim import load_optimizer_tensors, optimizer_tensors
+from desktune.train.processes import ONE, Processes
 
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
 
@@ -54,7 +56,22 @@ def folder_of(run: Path, step: int) -> Path:
     return Run(run).checkpoint(step)
 
 
-def save(run: Path, model: nn.Module, optimizer: Optimizer, position: Position, emit: Emit) -> Path:
+@dataclass(frozen=True)
+class Snapshot:
+    """What a checkpoint keeps of a model and its optimizer: whole tensors on the CPU."""
+
+    weights: Mapping[str, torch.Tensor]
+    optimizer: Mapping[str, torch.Tensor]
+
+    @classmethod
+    def of(cls, model: nn.Module, optimizer: Optimizer) -> Snapshot:
+        """Take one; where the model is sharded, all processes have to."""
+        named = named_trained(model)
+        weights = {name: whole(parameter.detach()).cpu().contiguous() for name, parameter in named}
+        return cls(weights, optimizer_tensors(optimizer, named))
+
+
+def save(run: Path, snapshot: Snapshot, position: Position, emit: Emit) -> Path:
     """Write a checkpoint. An existing one of the same step is kept: it holds the same.
 
     Raises:
@@ -64,8 +81,7 @@ def save(run: Path, model: nn.Module, optimizer: Optimizer, position: Position, 
     folder = folder_of(run, position.step)
     if folder.exists() and not durable.verify(folder):
         return folder
-    named = named_trained(model)
-    weights = {name: parameter.detach().cpu().contiguous() for name, parameter in named}
+    weights = dict(snapshot.weights)
     bad = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
     if bad:
         raise Diverged(
@@ -73,7 +89,7 @@ def save(run: Path, model: nn.Module, optimizer: Optimizer, position: Position, 
         )
     with durable.staging(folder, replace=True) as staged:
         save_file(weights, staged / WEIGHTS)
-        save_file(optimizer_tensors(optimizer, named), staged / OPTIMIZER)
+        save_file(dict(snapshot.optimizer), staged / OPTIMIZER)
         durable.write_json(staged / STATE, asdict(position))
     emit(Saved("checkpoint", str(folder), position.step))
     return folder
@@ -94,19 +110,20 @@ def all_of(run: Path) -> list[Path]:
     return sorted((run / "checkpoints").glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
 
 
-def restore(folder: Path, model: nn.Module, optimizer: Optimizer) -> Position:
-    """Put weights and optimizer back as they were; returns the position."""
-    restore_weights(folder, model)
-    load_optimizer_tensors(optimizer, named_trained(model), load_file(folder / OPTIMIZER))
-    return Position(**json.loads((folder / STATE).read_text(encoding="utf-8")))
+def restore(folder: Path, model: nn.Module, optimizer: Optimizer, processes: Processes = ONE) -> Position:
+    """Put weights and optimizer back as they were; returns the position.
+
+    Only the writer reads the folder, and tells the others: on another machine it need not exist.
+    """
+    _fill(model, _read(folder / WEIGHTS, processes))
+    load_optimizer_tensors(optimizer, named_trained(model), _read(folder / OPTIMIZER, processes))
+    state = processes.share_bytes((folder / STATE).read_bytes() if processes.is_writer else b"")
+    return Position(**json.loads(state))
 
 
 def restore_weights(folder: Path, model: nn.Module) -> None:
     """Put a checkpoint's weights into the model. Raises KeyError when it is of another model."""
-    weights: Mapping[str, torch.Tensor] = load_file(folder / WEIGHTS)
-    with torch.no_grad():
-        for name, parameter in named_trained(model):
-            parameter.copy_(weights[name])
+    _fill(model, load_file(folder / WEIGHTS))
 
 
 def prune(run: Path, keep: int, best_step: int | None) -> None:
@@ -116,3 +133,15 @@ def prune(run: Path, keep: int, best_step: int | None) -> None:
     for folder in folders[:-keep]:
         if folder != best:
             durable.remove_folder(folder)
+
+
+def _read(file: Path, processes: Processes) -> dict[str, torch.Tensor]:
+    if processes.world_size == 1:
+        return load_file(file)
+    return load(processes.share_bytes(file.read_bytes() if processes.is_writer else b""))
+
+
+def _fill(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    with torch.no_grad():
+        for name, parameter in named_trained(model):
+            parameter.copy_(like(weights[name], parameter))

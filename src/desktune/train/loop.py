@@ -9,6 +9,7 @@ nothing random has to be saved and a resumed run is the same run.
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import torch
 from torch import nn
 
 from desktune.batches.collate import collate, shape_of
-from desktune.batches.order import Order, StepSize, micro_batches
+from desktune.batches.order import Order, StepSize, deal, shared_batches
 from desktune.config.schema import EvaluationSection, TrainingSection
 from desktune.data.store import EncodedSet
 from desktune.errors import Diverged, OutOfMemory, Stopped
@@ -28,14 +29,20 @@ from desktune.events import Decision, Emit, Evaluated, Note, Step, Warn
 from desktune.models.load import Bundle
 from desktune.objective.loss import summed_loss
 from desktune.train import checkpoint
-from desktune.train.checkpoint import Position, named_trained
+from desktune.train.checkpoint import Position, Snapshot, named_trained
+from desktune.train.joint import clear_row, join, whole
 from desktune.train.memory import memory_in_use
 from desktune.train.optim import build_optimizer, count_warmup_steps, learning_rate, set_learning_rate
+from desktune.train.processes import ONE, Processes
 from desktune.train.stop import StopRequest, listening
 from desktune.train.validate import Validation, improves
 
 MOST_SKIPPED_IN_A_ROW = 5  # steps without a finite gradient after which training has diverged
 MOST_SKIPPED_IN_FP16 = 20  # float16 looks for its loss scale by overflowing first
+_NO_MEMORY_AMONG_SEVERAL = (
+    "out of memory while the processes exchange weights or gradients, where micro-batches can no longer be made "
+    "smaller; lower training.tokens_per_batch and go on with --resume"
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ class Recipe:
     evaluation: EvaluationSection
     token_budget: int  # padded tokens of a micro-batch
     autocast_dtype: torch.dtype | None  # precision of the forward pass where it differs from the weights'
+    processes: Processes = ONE
 
 
 @dataclass(frozen=True)
@@ -77,16 +85,18 @@ class Loop:
             rows.train.label_lengths if bundle.family.encoder_decoder else np.zeros_like(self.input_lengths)
         )
         self.shape = shape_of(bundle.family, bundle.tokenizer, bundle.located.config)
-        size = StepSize(
-            section.per_device_train_batch_size * section.gradient_accumulation_steps, section.tokens_per_step
-        )
+        self.processes = recipe.processes
+        rows_per_process = section.per_device_train_batch_size * section.gradient_accumulation_steps
+        size = StepSize(rows_per_process * self.processes.world_size, section.tokens_per_step)
         self.order = Order(self.input_lengths + self.label_lengths, section.seed, size)
         self.total_steps = section.max_steps or self.order.steps_in(section.num_train_epochs)
         self.warmup_steps = count_warmup_steps(section, self.total_steps)
         self.token_budget = recipe.token_budget
+        unused = self.processes.world_size > 1 and self._leaves_unused()
+        self.joint = join(self.model, self.processes, section.distributed, unused=unused)
         self.optimizer = build_optimizer(named_trained(self.model), section)
         self.scaler = torch.amp.GradScaler(bundle.device.type, enabled=recipe.autocast_dtype == torch.float16)
-        self.validation = Validation(bundle, rows.validation, recipe.evaluation, section, recipe.autocast_dtype)
+        self.validation = Validation(bundle, rows.validation, recipe, self.joint)
         self.position = Position()
         self.skipped_in_a_row = 0
         self.most_skipped = MOST_SKIPPED_IN_FP16 if self.scaler.is_enabled() else MOST_SKIPPED_IN_A_ROW
@@ -94,7 +104,7 @@ class Loop:
 
     def resume(self, folder: Path) -> None:
         """Go on from a checkpoint folder."""
-        self.position = checkpoint.restore(folder, self.model, self.optimizer)
+        self.position = checkpoint.restore(folder, self.model, self.optimizer, self.processes)
 
     def run(self) -> Result:
         """Train to the end.
@@ -120,7 +130,9 @@ class Loop:
         """Take one optimizer step; on lack of memory, the same rows in smaller micro-batches."""
         _, rows = self.order.rows_of(self.position.step)
         while True:
-            batches = micro_batches(rows, self.input_lengths, self.label_lengths, self.token_budget)
+            batches = shared_batches(
+                rows, self.input_lengths, self.label_lengths, self.token_budget, self.processes.world_size
+            )
             try:
                 loss_sum, tokens = self._gradient(batches)
                 break
@@ -130,19 +142,69 @@ class Loop:
         self.position.step += 1
 
     def _gradient(self, batches: list[list[int]]) -> tuple[float, int]:
-        """Leave the gradient of the step's mean loss in the parameters; return (summed loss, trained tokens)."""
+        """Leave the gradient of the step's mean loss in the parameters; return (summed loss, trained tokens).
+
+        Both are sums over all processes. Gradients travel in the last backward pass, to which a process goes only when
+        all had memory enough for what comes before it.
+        """
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         tokens = int(sum(self.rows.train.trained_tokens[rows].sum() for rows in batches))
+        passes = self._passes(batches)
         total = 0.0
-        for index, rows in enumerate(batches):
-            batch = collate([self.rows.train[row] for row in rows], self.shape, self.bundle.device)
-            self._seed(index)
-            with self._precision():
-                loss = summed_loss(self.model, batch, self.recipe.training.label_smoothing_factor)
-            self.scaler.scale(loss / tokens).backward()
-            total += loss.item()
-        return total, tokens
+        with self._memory_agreed(), self.joint.exchanging(now=False):
+            for index, rows in passes[:-1]:
+                loss = self._loss(index, rows)
+                self._backward(loss, tokens)
+                total += loss.item()
+        with self.joint.exchanging(now=True):
+            with self._memory_agreed():
+                loss = self._loss(*passes[-1])
+            self._backward(loss, tokens)
+        return self.processes.sum(total + loss.item()), tokens
+
+    def _passes(self, batches: list[list[int]]) -> list[tuple[int, list[int]]]:
+        """Return this process's micro-batches with their numbers within the step; an empty one has no rows."""
+        widths = [int(max(self.input_lengths[rows]) + max(self.label_lengths[rows])) for rows in batches]
+        costs = [len(rows) * width for rows, width in zip(batches, widths, strict=True)]
+        mine = deal(costs, self.processes.world_size)[self.processes.rank]
+        return [(len(batches), []) if index is None else (index, batches[index]) for index in mine]
+
+    def _loss(self, index: int, rows: list[int]) -> torch.Tensor:
+        """Return a micro-batch's summed loss. An empty one is the shortest row of all with a weight of 0."""
+        chosen = rows or [int(np.argmin(self.input_lengths + self.label_lengths))]
+        batch = collate([self.rows.train[row] for row in chosen], self.shape, self.bundle.device)
+        self._seed(index)
+        with self._precision():
+            loss = summed_loss(self.joint.forward, batch, self.recipe.training.label_smoothing_factor)
+        return loss if rows else loss * 0.0
+
+    def _backward(self, loss: torch.Tensor, tokens: int) -> None:
+        """Add up the gradient; the number of processes takes back that gradients are averaged over them."""
+        try:
+            self.scaler.scale(loss * self.processes.world_size / tokens).backward()
+        except torch.OutOfMemoryError as error:
+            if self.processes.world_size == 1:
+                raise
+            raise OutOfMemory(_NO_MEMORY_AMONG_SEVERAL) from error
+
+    @contextlib.contextmanager
+    def _memory_agreed(self) -> Iterator[None]:
+        """Lack of memory on one process in the block is one on all.
+
+        Raises:
+            torch.OutOfMemoryError: on all processes; the step may be taken again in smaller micro-batches.
+            OutOfMemory: on one alone, where the weights are sharded and the others wait inside the model.
+        """
+        short: torch.OutOfMemoryError | None = None
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            if self.joint.sharded:
+                raise OutOfMemory(_NO_MEMORY_AMONG_SEVERAL) from error
+            short = error
+        if self.processes.largest(short is not None):
+            raise short or torch.OutOfMemoryError("on another process")
 
     def _apply(self, loss_sum: float, tokens: int) -> None:
         """Clip and step, unless the gradient is not finite: then the step is skipped and counted."""
@@ -152,7 +214,7 @@ class Loop:
         self.scaler.unscale_(self.optimizer)
         self._keep_pad_row()
         parameters = [parameter for _, parameter in named_trained(self.model)]
-        norm = float(nn.utils.clip_grad_norm_(parameters, section.max_grad_norm or float("inf")))
+        norm = float(whole(nn.utils.clip_grad_norm_(parameters, section.max_grad_norm or float("inf"))))
         if np.isfinite(norm) and np.isfinite(loss_sum):
             self.scaler.step(self.optimizer)
             self.skipped_in_a_row = 0
@@ -172,22 +234,24 @@ class Loop:
             self._validate()
         if self._due(section.save_strategy, section.save_steps):
             self._save()
-        if request.signal is not None and not last:
+        number = int(self.processes.largest(request.signal or 0))  # one that got it stops all, at the same step
+        if number and not last:
             self._save()
-            raise Stopped(
-                f"stopped by {request.signal.name} after step {step}: a checkpoint is written; go on with "
+            stopped = Stopped(
+                f"stopped by {signal.Signals(number).name} after step {step}: a checkpoint is written; go on with "
                 f"desktune train {self.run_folder} --resume",
-                request.signal.value,
+                number,
             )
+            raise self.processes.agreed(stopped)
 
     def _validate(self) -> None:
         """Measure, remember the best, and count towards early stopping."""
         section, position = self.recipe.training, self.position
         with self.pace.paused():
-            metrics = self.validation.measure(position.step, self.emit)
+            metrics = self.processes.share(self.validation.measure(position.step, self.emit))
         value = metrics[section.metric_for_best_model]
         better = improves(section.metric_for_best_model, value, position.best_value)
-        position.metrics = metrics
+        position.metrics = {name: one for name, one in metrics.items() if np.isfinite(one)}  # JSON has no NaN
         if better:
             position.best_value, position.best_step, position.bad_evaluations = value, position.step, 0
         else:
@@ -206,8 +270,12 @@ class Loop:
 
     def _save(self) -> None:
         with self.pace.paused():
-            checkpoint.save(self.run_folder, self.model, self.optimizer, self.position, self.emit)
-            checkpoint.prune(self.run_folder, self.recipe.training.save_total_limit, self.position.best_step)
+            writes = self.processes.is_writer
+            snapshot = Snapshot.of(self.model, self.optimizer) if writes or self.joint.sharded else None
+            with self.processes.together():
+                if writes and snapshot is not None:
+                    checkpoint.save(self.run_folder, snapshot, self.position, self.emit)
+                    checkpoint.prune(self.run_folder, self.recipe.training.save_total_limit, self.position.best_step)
 
     def _due(self, strategy: str, every: int) -> bool:
         if strategy == "steps":
@@ -244,20 +312,22 @@ class Loop:
             )
         )
         if self.skipped_in_a_row >= self.most_skipped:
-            newest = checkpoint.newest(self.run_folder, self.emit)
-            raise Diverged(
+            newest = checkpoint.newest(self.run_folder, self.emit) if self.processes.is_writer else None
+            diverged = Diverged(
                 f"step {self.position.step + 1}: {self.skipped_in_a_row} steps in a row without a finite "
                 f"gradient (rows {origins} …); "
                 f"last good checkpoint: {newest.name if newest else 'none'}; "
                 "lower training.learning_rate, or train in float32"
             )
+            raise self.processes.agreed(diverged)
 
     def _smaller_batches(self, batches: list[list[int]], error: torch.OutOfMemoryError) -> None:
         if all(len(rows) == 1 for rows in batches):
-            raise OutOfMemory(
+            lacking = OutOfMemory(
                 "one row alone does not fit into memory; lower the length limits of data (max_source_length …), "
                 "set training.gradient_checkpointing=true, or take a smaller model"
-            ) from error
+            )
+            raise self.processes.agreed(lacking) from error
         widest = max(len(rows) * int(max(self.input_lengths[rows]) + max(self.label_lengths[rows])) for rows in batches)
         self.token_budget = min(self.token_budget, widest) // 2
         self.optimizer.zero_grad(set_to_none=True)
@@ -277,7 +347,16 @@ class Loop:
         vocabulary = max(self.bundle.located.config["vocab_size"], len(self.bundle.tokenizer))
         for _, parameter in named_trained(self.model):
             if parameter.grad is not None and parameter.ndim == 2 and parameter.shape[0] == vocabulary:
-                parameter.grad[self.shape.pad_id] = 0.0
+                clear_row(parameter.grad, self.shape.pad_id)
+
+    def _leaves_unused(self) -> bool:
+        """Whether a pass may leave trained weights without a gradient, by trying the shortest row."""
+        row = self.rows.train[int(np.argmin(self.input_lengths + self.label_lengths))]
+        with self._precision():
+            summed_loss(self.model, collate([row], self.shape, self.bundle.device)).backward()
+        unused = any(parameter.grad is None for _, parameter in named_trained(self.model))
+        self.model.zero_grad(set_to_none=True)
+        return unused or any(module.__dict__.get("layerdrop") for module in self.model.modules())
 
     def _seed(self, micro_batch: int) -> None:
         seed = np.random.SeedSequence([self.recipe.training.seed, self.position.step, micro_batch]).generate_state(1)[0]

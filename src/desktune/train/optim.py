@@ -14,18 +14,19 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from desktune.config.schema import TrainingSection
+from desktune.train.joint import like, whole
 
 _ADAMW = {"betas": (0.9, 0.999), "eps": 1e-8}
 
 
 def build_optimizer(named: Iterable[tuple[str, nn.Parameter]], section: TrainingSection) -> Optimizer:
-    """Return the optimizer over parameters; biases and norms (fewer than two dimensions) do not decay.
+    """Return the optimizer over parameters; biases (T5's relative positions among them) and norms do not decay.
 
     The learning rate of the groups is set before every step by ``set_learning_rate``.
     """
     decayed, plain = [], []
-    for _, parameter in named:
-        (decayed if parameter.ndim >= 2 else plain).append(parameter)
+    for name, parameter in named:
+        (decayed if parameter.ndim >= 2 and "bias" not in name else plain).append(parameter)
     groups = [{"params": decayed, "weight_decay": section.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in section.optim_args.items()}
     return OPTIMIZERS[section.optim]([group for group in groups if group["params"]], section.learning_rate, arguments)
@@ -84,7 +85,7 @@ def optimizer_tensors(optimizer: Optimizer, named: Iterable[tuple[str, nn.Parame
         for entry, value in optimizer.state.get(parameter, {}).items():
             if value is not None:
                 tensor = value if isinstance(value, Tensor) else torch.tensor(value)
-                tensors[f"{name}|{entry}"] = tensor.detach().cpu().contiguous()
+                tensors[f"{name}|{entry}"] = whole(tensor.detach()).cpu().contiguous()
     return tensors
 
 
@@ -97,5 +98,5 @@ def load_optimizer_tensors(
         name, _, entry = key.rpartition("|")
         parameter = parameters[name]
         # torch keeps AdamW's step counter on the CPU, and the moments beside the parameter
-        tensor = value.clone() if entry == "step" else value.to(parameter.device).clone()
+        tensor = value.clone() if entry == "step" else like(value, parameter).clone()
         optimizer.state[parameter][entry] = tensor
