@@ -9,7 +9,6 @@ import pytest
 from desktune.cli.main import run
 from desktune.config.load import load
 from desktune.errors import ConfigError
-from desktune.hardware import one_process
 
 CLOSED = [
     ("X3", "model: {quantization: 4bit}", "not built yet"),
@@ -40,11 +39,3 @@ def test_export_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """X9 and X10 end in CTranslate2."""
     assert run(["export", "runs/one", "--to", "ctranslate2"]) == 2
     assert "not built yet" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("processes", ["2", "8"])
-def test_several_processes_are_refused(processes: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """X11 and X22: what torchrun and accelerate start says how many there are."""
-    monkeypatch.setenv("WORLD_SIZE", processes)
-    with pytest.raises(ConfigError, match="start desktune alone"):
-        one_process()
