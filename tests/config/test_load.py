@@ -84,7 +84,6 @@ NOT_BUILT = [
     ("training: {loss: focal}", "training.loss: the text 'focal' is known, but not built yet", "cross_entropy"),
     ("training: {loss: my.loss.Class}", "the text 'my.loss.Class' is known, but not built yet", "cross_entropy"),
     ("training: {optim: lion}", "the text 'lion' is known, but not built yet", "adamw, adafactor or sgd"),
-    ("training: {engine: hf}", "the text 'hf' is known, but not built yet", "desktune"),
     (
         "tracking: {report_to: [wandb, mlflow]}",
         "the text 'mlflow' is known, but not built yet",

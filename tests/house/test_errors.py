@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from desktune import errors
-from desktune.errors import ConfigError, DesktuneError, MissingExtra, Stopped, nearest
+from desktune.errors import ConfigError, DesktuneError, FailedElsewhere, MissingExtra, Stopped, nearest
 
 EXIT_CODES = {"Diverged": 3, "OutOfDisk": 4, "OutOfMemory": 5, "Locked": 75}
 CLASSES = [
@@ -18,6 +18,8 @@ CLASSES = [
 def make(kind: type[DesktuneError]) -> DesktuneError:
     if kind is MissingExtra:
         return MissingExtra("wandb", "track", "report_to: wandb")
+    if kind is FailedElsewhere:
+        return FailedElsewhere(2)
     return Stopped("stopped by SIGTERM", 15) if kind is Stopped else kind("what: where; allowed: this")
 
 

@@ -1,4 +1,4 @@
-"""Every family through the whole way on 200 rows; two of them in the quick suite."""
+"""Every family through the whole way on 200 rows; one of them in the quick suite."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.proof.family_run import CODES, family_run
 from tests.zoo import BUILDERS
 
-QUICK = ["mbart50", "marian-multi"]
+QUICK = ["mbart50"]
 
 
 @pytest.mark.parametrize(

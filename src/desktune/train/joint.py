@@ -95,7 +95,7 @@ def join(model: Any, processes: Processes, how: Literal["auto", "ddp", "fsdp"], 
         fully_shard(model, mesh=mesh)
         return Joint(model, processes, sharded=True)
     wrapped = DistributedDataParallel(
-        model, broadcast_buffers=False, gradient_as_bucket_view=True, find_unused_parameters=unused
+        model, forward_sync_buffers=False, gradient_as_bucket_view=True, find_unused_parameters=unused
     )
     return Joint(wrapped, processes)
 

@@ -98,7 +98,7 @@ class Reference:
         return self._fed(SFTTrainer)(
             model=self.bundle.model,
             args=SFTConfig(
-                **common, max_length=None, packing=False, gradient_checkpointing=False, loss_type="nll",
+                **common, max_length=None, packing=False, activation_checkpointing=False, loss_type="nll",
                 dataset_kwargs={"skip_prepare_dataset": True},
             ),
             train_dataset=Dataset.from_dict(rows),
