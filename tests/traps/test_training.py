@@ -6,14 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch.distributed as dist
 from tests.bundles import open_tiny, text_rows
+from torch.distributed.tensor import DTensor
 
 from desktune.config.schema import AdapterSection, EvaluationSection, TrainingSection
 from desktune.data.store import EncodedSet
 from desktune.events import Event, Warn
 from desktune.models.adapters import make_trainable
 from desktune.train import checkpoint
+from desktune.train.joint import Joint, join
 from desktune.train.loop import Loop, Recipe, TrainingRows
+from desktune.train.processes import Processes
+from desktune.train.validate import Validation
 
 Zoo = Callable[[str], Path]
 
@@ -38,6 +43,36 @@ def test_patience_is_remembered_on_resume(zoo: Zoo, tmp_path: Path) -> None:
     again.resume(checkpoint.folder_of(tmp_path / "a", last - 1))
     assert again.position.bad_evaluations == 3
     assert again.run().position.step == last
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 21])
+@pytest.mark.parametrize("processes", [2, 3, 8])
+def test_every_row_is_validated_by_one_process(count: int, processes: int, zoo: Zoo) -> None:
+    """X11: rows are shared out as they are; none is repeated so that all have as many."""
+    bundle = open_tiny(zoo("t5"))
+    rows = (text_rows(bundle) * 5)[:count]
+    recipe = Recipe(TrainingSection(), EvaluationSection(), 4096, None)
+    shares = [
+        Validation(bundle, rows, recipe, Joint(bundle.model, Processes(rank, rank, processes)))._mine(rows)
+        for rank in range(processes)
+    ]
+    assert sorted(index for share in shares for index in share) == list(range(count))
+
+
+def test_fsdp_shards(zoo: Zoo) -> None:
+    """X22: on a CPU too each process holds a share of every weight (no second process runs here)."""
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    model = make_trainable(open_tiny(zoo("t5")), AdapterSection(type="none"), 1, lambda event: None).model
+    total = sum(one.numel() for one in model.parameters())
+    dist.init_process_group("fake", rank=0, world_size=2, store=FakeStore())
+    try:
+        joint = join(model, Processes(0, 0, 2), "fsdp", unused=False)
+        parameters = list(joint.forward.parameters())
+        assert all(isinstance(one, DTensor) for one in parameters)
+        assert 0.5 <= sum(one.to_local().numel() for one in parameters) / total < 0.55
+    finally:
+        dist.destroy_process_group()
 
 
 @pytest.mark.parametrize("file", [checkpoint.WEIGHTS, checkpoint.OPTIMIZER, checkpoint.STATE])
