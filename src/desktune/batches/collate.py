@@ -32,7 +32,7 @@ class Shape:
 def shape_of(family: Family, tokenizer: PreTrainedTokenizerBase, model_config: Mapping[str, Any]) -> Shape:
     """Return what collation has to know of a model with this tokenizer and ``config.json``."""
     pad_id = tokenizer.pad_token_id
-    start_id = model_config.get("decoder_start_token_id")
+    start_id: Any = model_config.get("decoder_start_token_id")
     if family.decoder_start == "bos" and start_id is None:
         start_id = tokenizer.bos_token_id
     return Shape(

@@ -84,9 +84,10 @@ def report(
     typer.echo(f"{target}: written; open it in a browser")
 
 
-def _title(train: object) -> str:
-    names = [train] if isinstance(train, str) else list(train.values() if isinstance(train, dict) else train or ["?"])
-    return ", ".join(Path(str(name)).name for name in names[:3]) + (" …" if len(names) > 3 else "")
+def _title(train: str | list[str] | dict[str, str] | None) -> str:
+    several = list(train.values()) if isinstance(train, dict) else train or ["?"]
+    names = [several] if isinstance(several, str) else several
+    return ", ".join(Path(name).name for name in names[:3]) + (" …" if len(names) > 3 else "")
 
 
 VERBS = (

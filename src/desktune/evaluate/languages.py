@@ -61,7 +61,7 @@ def identified(text: str) -> str | None:
         return None
     shares: dict[str, float] = {}
     for language, share in _identifier().rank(text):
-        group = _ONE.get(language, language)
+        group = _ONE.get(str(language), str(language))
         shares[group] = shares.get(group, 0.0) + share
     best = max(shares, key=lambda group: shares[group])
     return best if shares[best] >= SURE else None

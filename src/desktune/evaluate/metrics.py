@@ -143,7 +143,7 @@ class _Words(Tokenizer):
 
     def tokenize(self, text: str) -> list[str]:
         """Cut a text into words."""
-        signs = []
+        signs: list[str] = []
         for sign in text.lower():
             kept = sign if unicodedata.category(sign)[0] in "LNM" else " "
             signs.append(f" {kept} " if WITHOUT_SPACES.match(sign) else kept)

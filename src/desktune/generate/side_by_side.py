@@ -183,7 +183,7 @@ def _answers(bundle: Bundle, model: Speaker, asked: Asked, variant: tuple[str, D
 def _length(bundle: Bundle, output: str) -> int:
     if not output:
         return 0
-    side = {"text_target": output} if bundle.family.encoder_decoder else {"text": output}
+    side: dict[str, Any] = {"text_target": output} if bundle.family.encoder_decoder else {"text": output}
     return len(bundle.tokenizer(**side, add_special_tokens=False, verbose=False)["input_ids"])
 
 

@@ -36,7 +36,7 @@ def stream(bundle: Bundle, prompt: Sequence[int], how: Decoding, write: Write) -
             input_ids=ids_BS, attention_mask=torch.ones_like(ids_BS), generation_config=config, streamer=pieces
         )
     new_T = out_BT[0] if bundle.family.encoder_decoder else out_BT[0, ids_BS.shape[1] :]
-    return pieces.finish(bundle.tokenizer.decode(new_T, skip_special_tokens=True).strip())
+    return pieces.finish(str(bundle.tokenizer.decode(new_T, skip_special_tokens=True)).strip())
 
 
 class _Pieces(BaseStreamer):

@@ -168,7 +168,7 @@ def _freeze_sinusoids(model: nn.Module) -> None:
 
 def _keep_all_layers(model: nn.Module, emit: Emit) -> None:
     """Switch off layer drop (M2M100: 5 %): a step that skips whole layers leaves their weights without a gradient."""
-    dropping = [module for module in model.modules() if module.__dict__.get("layerdrop")]
+    dropping: list[Any] = [module for module in model.modules() if module.__dict__.get("layerdrop")]
     for module in dropping:
         module.layerdrop = 0.0
     if dropping:

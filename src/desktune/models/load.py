@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import transformers
@@ -214,10 +214,10 @@ def _llama_options(folder: Path) -> dict[str, Any]:
 def _know_languages(tokenizer: PreTrainedTokenizerBase) -> None:
     """Make M2M100's language tokens special: built from its bare files they are plain text, cut into letters."""
     if isinstance(tokenizer, transformers.M2M100Tokenizer):
-        known = set(tokenizer.all_special_tokens)
+        known, extra = set(tokenizer.all_special_tokens), cast("list[str]", tokenizer.extra_special_tokens)
         missing = [token for token in tokenizer.lang_token_to_id if token not in known]
         if missing:
-            tokenizer.add_special_tokens({"extra_special_tokens": [*tokenizer.extra_special_tokens, *missing]})
+            tokenizer.add_special_tokens({"extra_special_tokens": [*extra, *missing]})
 
 
 def _know_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, family: Family) -> None:
@@ -225,7 +225,7 @@ def _know_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fam
     config = model.generation_config
     if config is None:
         return
-    known = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    known: dict[str, Any] = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
     if family.decoder_start == "bos":
         known["decoder_start_token_id"] = tokenizer.bos_token_id
     present = config.to_dict()

@@ -140,8 +140,9 @@ def _write(together: Bundle, tuned: Path, staged: Path) -> None:
 
 def _shares_head(model: transformers.PreTrainedModel) -> bool:
     """Whether the head is one weight with an embedding, and so has no place of its own in the file."""
-    head = model.get_output_embeddings().weight
-    return sum(weight is head for _, weight in model.named_parameters(remove_duplicate=False)) > 1
+    layer = model.get_output_embeddings()
+    head = layer.weight if layer is not None else None
+    return head is not None and sum(weight is head for _, weight in model.named_parameters(remove_duplicate=False)) > 1
 
 
 def _prove(base: Bundle, staged: Path, final: Path, rows: Sequence[Encoded], wanted: _Answers) -> MergeReport:

@@ -147,9 +147,8 @@ class Reference:
             """Only what is fed and what is noted differs."""
 
             def get_train_dataloader(self) -> DataLoader:
-                return DataLoader(
-                    reference._rows.train, batch_sampler=batches, collate_fn=lambda one: collate(one, shape)
-                )  # pyright: ignore
+                rows: Any = reference._rows.train
+                return DataLoader(rows, batch_sampler=batches, collate_fn=lambda one: collate(one, shape))
 
             def training_step(self, *given: Any, **named: Any) -> torch.Tensor:
                 loss = super().training_step(*given, **named)
