@@ -82,7 +82,7 @@ def optimizer_tensors(optimizer: Optimizer, named: Iterable[tuple[str, nn.Parame
     """Return the optimizer's state as ``<parameter>|<entry>`` → tensor, for safetensors."""
     tensors = {}
     for name, parameter in named:
-        for entry, value in optimizer.state.get(parameter, {}).items():
+        for entry, value in sorted(optimizer.state.get(parameter, {}).items()):  # processes gather in one order
             if value is not None:
                 tensor = value if isinstance(value, Tensor) else torch.tensor(value)
                 tensors[f"{name}|{entry}"] = whole(tensor.detach()).cpu().contiguous()
