@@ -14,6 +14,7 @@ from desktune.events import Decision, Evaluated, Event, Note, Progress, Samples,
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all of category Cc but tab and newline
 _MOST_SAMPLE_CHARACTERS = 300
+_WRONG = ("wrong_language", "copied", "empty", "repeating", "hit_limit")  # the classes of evaluate.guard
 
 
 def clean(text: str) -> str:
@@ -75,8 +76,9 @@ def evaluated_line(event: Evaluated) -> str:
 
 
 def metrics_text(metrics: Mapping[str, float]) -> str:
-    """``loss 2.1034  bleu 12.31``: without the prefix ``eval_``."""
-    return "  ".join(f"{name.removeprefix('eval_')} {value:.4f}" for name, value in metrics.items())
+    """``loss 2.1034  bleu 12.31``: without the prefix ``eval_``, and without shares of wrong answers that are 0."""
+    shown = {name.removeprefix("eval_"): value for name, value in metrics.items()}
+    return "  ".join(f"{name} {value:.4f}" for name, value in shown.items() if value != 0 or name not in _WRONG)
 
 
 def decision_line(event: Decision) -> str:
