@@ -10,11 +10,14 @@ from tests.bundles import open_tiny, text_rows
 
 from desktune.config.measures import BEST_BY
 from desktune.config.schema import EvaluationSection, TrainingSection
+from desktune.errors import ConfigError
 from desktune.evaluate.guard import LABELS
 from desktune.events import Event, Samples, Warn
 from desktune.models.load import Bundle
 from desktune.rows import Encoded
 from desktune.track.words import metrics_text
+from desktune.train.joint import Joint
+from desktune.train.loop import Recipe
 from desktune.train.validate import Validation, improves
 
 FIGURES = {"eval_loss", "eval_perplexity", "eval_bits_per_byte"}
@@ -27,7 +30,8 @@ def marian(tiny_marian: Path) -> Bundle:
 
 def validation(bundle: Bundle, rows: list[Encoded], best: str = "eval_loss", **evaluation: int | bool) -> Validation:
     section = EvaluationSection.model_validate({"max_new_tokens": 12, **evaluation})
-    return Validation(bundle, rows, section, TrainingSection(metric_for_best_model=best), None)
+    recipe = Recipe(TrainingSection(metric_for_best_model=best), section, 4096, None)
+    return Validation(bundle, rows, recipe, Joint(bundle.model))
 
 
 @pytest.mark.parametrize(
@@ -72,6 +76,14 @@ def test_a_generated_metric_brings_all_of_them(best: str, marian: Bundle) -> Non
     assert {"eval_ter", "eval_bleu", "eval_repeating", *FIGURES} <= set(found)
 
 
+def test_bits_per_byte_need_rows_that_were_not_cut(marian: Bundle) -> None:
+    rows = [replace(row, truncated=True) for row in text_rows(marian)]
+    found = validation(marian, rows, guard_samples=0).measure(1, lambda event: None)
+    assert set(found) == {"eval_loss", "eval_perplexity"}
+    with pytest.raises(ConfigError, match="cut to a length limit"):
+        validation(marian, rows, "eval_bits_per_byte").measure(1, lambda event: None)
+
+
 def test_every_best_metric_is_measured(marian: Bundle) -> None:
     rows = text_rows(marian)
     every = {"metrics": [name.removeprefix("eval_") for name in BEST_BY if name not in FIGURES]}
@@ -79,8 +91,10 @@ def test_every_best_metric_is_measured(marian: Bundle) -> None:
 
 
 def test_a_model_that_answers_wrongly_is_told_of_once(marian: Bundle) -> None:
-    """Random weights loop on sound references; the second validation says nothing new."""
-    rows = [replace(row, completion="deux hommes") for row in text_rows(marian)]
+    """A model that can say one word only; the second validation says nothing new."""
+    word = marian.tokenizer(text_target="chien", add_special_tokens=False)["input_ids"][0]
+    marian.model.final_logits_bias[0, word] = 1e4
+    rows = text_rows(marian)
     measured, events = validation(marian, rows), []
     first = measured.measure(1, events.append)
     warned = [event.text for event in events if isinstance(event, Warn)]

@@ -8,6 +8,7 @@ the others for every layer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Protocol
@@ -16,6 +17,7 @@ import torch
 
 from desktune.config.measures import LOWER_IS_BETTER, OF_THE_LOSS
 from desktune.config.schema import EvaluationSection, TrainingSection
+from desktune.errors import ConfigError
 from desktune.evaluate.guard import Guarded, guard
 from desktune.evaluate.heldout import HeldOut, heldout_loss
 from desktune.evaluate.score import greedy, score_outputs
@@ -72,7 +74,13 @@ class Validation:
         evaluation = self._recipe.evaluation
         held_out = self._held_out([self.rows[index] for index in self._mine(self.rows)])
         losses = _of_the_loss(held_out)
-        if self._recipe.training.metric_for_best_model in OF_THE_LOSS:
+        best = self._recipe.training.metric_for_best_model
+        if best in OF_THE_LOSS:
+            if best not in losses:
+                raise ConfigError(
+                    f"training.metric_for_best_model: {best}: every validation row was cut to a length limit or has no "
+                    "text; raise the limits of data, or take eval_loss"
+                )
             return {**losses, **self._watched(step, emit)}
         outputs = self._answers(self.rows, evaluation.max_new_tokens, emit)
         scores = score_outputs(self._bundle, self.rows, outputs, evaluation, held_out)
@@ -142,11 +150,8 @@ def improves(metric: str, value: float, best: float | None) -> bool:
 
 
 def _of_the_loss(held_out: HeldOut) -> dict[str, float]:
-    return {
-        "eval_loss": held_out.loss,
-        "eval_perplexity": held_out.perplexity,
-        "eval_bits_per_byte": held_out.bits_per_byte,
-    }
+    bits = {} if math.isnan(held_out.bits_per_byte) else {"eval_bits_per_byte": held_out.bits_per_byte}
+    return {"eval_loss": held_out.loss, "eval_perplexity": held_out.perplexity, **bits}
 
 
 def _show(step: int, rows: Sequence[Encoded], outputs: Sequence[str], emit: Emit) -> None:
