@@ -7,6 +7,7 @@ Both average gradients over processes, while a step's loss is *summed* and divid
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,13 +25,22 @@ from desktune.errors import ConfigError
 from desktune.train.processes import ONE, Processes
 
 
-@dataclass(frozen=True)
+@dataclass
 class Joint:
     """A model whose gradient is that of all processes. ``forward`` is what is called for a loss."""
 
     forward: Any
     processes: Processes = ONE
     sharded: bool = False
+
+    def renew(self) -> None:
+        """Forget a pass that was begun and not finished, on all processes: DDP cannot take it back."""
+        if not isinstance(self.forward, DistributedDataParallel):
+            return
+        model, unused = self.forward.module, self.forward.find_unused_parameters
+        self.forward = None
+        gc.collect()  # what is left of the pass holds the old one, which still listens to the gradients
+        self.forward = _ddp(model, unused)
 
     @contextlib.contextmanager
     def exchanging(self, now: bool) -> Iterator[None]:
@@ -94,10 +104,13 @@ def join(model: Any, processes: Processes, how: Literal["auto", "ddp", "fsdp"], 
             fully_shard(block, mesh=mesh)
         fully_shard(model, mesh=mesh)
         return Joint(model, processes, sharded=True)
-    wrapped = DistributedDataParallel(
+    return Joint(_ddp(model, unused), processes)
+
+
+def _ddp(model: Any, unused: bool) -> DistributedDataParallel:
+    return DistributedDataParallel(
         model, forward_sync_buffers=False, gradient_as_bucket_view=True, find_unused_parameters=unused
     )
-    return Joint(wrapped, processes)
 
 
 def blocks(model: nn.Module) -> list[nn.Module]:

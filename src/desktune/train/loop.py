@@ -92,8 +92,8 @@ class Loop:
         self.total_steps = section.max_steps or self.order.steps_in(section.num_train_epochs)
         self.warmup_steps = count_warmup_steps(section, self.total_steps)
         self.token_budget = recipe.token_budget
-        self._unused = self.processes.world_size > 1 and self._leaves_unused()
-        self.joint = join(self.model, self.processes, section.distributed, unused=self._unused)
+        unused = self.processes.world_size > 1 and self._leaves_unused()
+        self.joint = join(self.model, self.processes, section.distributed, unused=unused)
         self.optimizer = build_optimizer(named_trained(self.model), section)
         self.scaler = torch.amp.GradScaler(bundle.device.type, enabled=recipe.autocast_dtype == torch.float16)
         self.validation = Validation(bundle, rows.validation, recipe, self.joint)
@@ -138,7 +138,7 @@ class Loop:
                 break
             except torch.OutOfMemoryError as error:
                 self._smaller_batches(batches, error)
-            self._rejoin()
+            self.joint.renew()
         self._apply(loss_sum, tokens)
         self.position.step += 1
 
@@ -340,11 +340,6 @@ class Loop:
                 "the rows of a step stay the same"
             )
         )
-
-    def _rejoin(self) -> None:
-        """Join the processes' models anew: DDP cannot take back a pass that was begun and not finished."""
-        if self.processes.world_size > 1:
-            self.joint = join(self.model, self.processes, "ddp", unused=self._unused)
 
     def _keep_pad_row(self) -> None:
         """Keep the embedding that starts Marian's decoder at zero, which CTranslate2 takes for granted."""
