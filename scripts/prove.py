@@ -33,12 +33,13 @@ from desktune import compat
 PAGE = """# Proof
 
 Written by `python scripts/prove.py`; the slow suite asserts the same figures (`tests/proof/test_proof.py`). Tiny models
-with random weights (`tests/zoo`), float32, no dropout of any kind, the same 200 rows of text. {versions}.
+with random weights (`tests/zoo`), float32, no dropout of any kind, the same 200 rows of text.
+{versions}.
 
 - **loss**: largest relative difference of a step's loss over 20 AdamW steps, ours against `training.engine: hf`:
   `transformers.Seq2SeqTrainer` with a loss function (it would multiply the gradient by the accumulation steps), or
   `trl.SFTTrainer` with its own. 4 rows x 2 accumulation steps, cosine schedule, weight decay, clipping. To hold: 1e-5.
-  Marian's padding row, which we keep at zero, is held there for the reference too (5e-4 and 5e-2 apart otherwise).
+  Marian's padding row, which we keep at zero, is kept so by the reference too (5e-4 and 5e-2 apart otherwise).
 - **weights**: the difference of what the weights moved, relative: |dW - dW'| / |dW|. To hold: 1e-3.
 - **gradient**: of one step over 64 rows, cut as 1 x 64, 4 x 16 or 8 x 8 rows and into micro-batches of three sizes:
   largest relative difference between the nine. To hold: 1e-6.
@@ -66,8 +67,8 @@ def main() -> None:
         for name in given.only or BUILDERS:
             rows.append(row(name, BUILDERS[name](Path(scratch) / "models" / name), Path(scratch) / "work" / name))
             print(rows[-1], flush=True)
-    versions = compat.versions()
-    named = ", ".join(f"{name} {versions[name]}" for name in ("torch", "transformers", "peft"))
+    libraries = ("torch", "transformers", "accelerate", "trl", "peft")
+    named = ", ".join(f"{name} {compat.installed(name)}" for name in libraries)
     given.output.write_text(PAGE.format(rows="\n".join(rows), versions=named), encoding="utf-8")
 
 

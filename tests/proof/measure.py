@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from safetensors.torch import load_file
 from tests.bundles import DIRECTIONS, open_tiny
 from tests.proof.family_run import pairs
@@ -41,6 +42,7 @@ from desktune.rows import Encoded, Origin, Rendered
 from desktune.ship.merge import merge
 from desktune.train.checkpoint import named_trained
 from desktune.train.loop import Loop, Recipe, TrainingRows
+from desktune.train.optim import build_optimizer
 from desktune.train.processes import ONE, Processes
 from desktune.train.reference import Reference
 
@@ -125,6 +127,15 @@ def against_reference(folder: Path, adapter: AdapterSection, **training: Any) ->
     return Against(loss, float(difference))
 
 
+def decay_apart(folder: Path, adapter: AdapterSection) -> list[str]:
+    """Return the trained weights that decay in our optimizer and not in transformers' Trainer, or the other way."""
+    model: Any = opened(folder, adapter).model
+    groups = build_optimizer(named_trained(model), TrainingSection(weight_decay=0.5)).param_groups
+    ours = {id(weight) for group in groups if group["weight_decay"] for weight in group["params"]}
+    theirs = set(transformers.Trainer.get_decay_parameter_names(None, model))  # type: ignore[arg-type]
+    return [name for name, weight in named_trained(model) if (id(weight) in ours) != (name in theirs)]
+
+
 def _trained(
     folder: Path, adapter: AdapterSection, section: TrainingSection, engine: str
 ) -> tuple[list[float], torch.Tensor]:
@@ -134,8 +145,6 @@ def _trained(
     recipe, events = Recipe(section, EvaluationSection(), 100_000, None), list[Event]()
     with tempfile.TemporaryDirectory() as scratch:
         if engine == "hf":
-            if bundle.family.pad_row_stays_zero and adapter.type == "none":
-                _hold_pad_row(bundle)
             reference = Reference(bundle, rows, recipe, events.append)
             reference.run()
             losses = reference.losses
@@ -143,13 +152,6 @@ def _trained(
             Loop(bundle, rows, recipe, Path(scratch), events.append).run()
             losses = [event.loss for event in events if isinstance(event, Step)]
     return losses, _flat(bundle) - before
-
-
-def _hold_pad_row(bundle: Bundle) -> None:
-    """Give the reference our guard too: the padding row of Marian's embedding gets no gradient."""
-    pad = bundle.tokenizer.pad_token_id
-    weight = bundle.model.get_input_embeddings().weight
-    weight.register_hook(lambda grad: grad.index_fill(0, torch.tensor([pad]), 0.0))
 
 
 def _flat(bundle: Bundle) -> torch.Tensor:

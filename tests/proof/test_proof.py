@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.bundles import FAMILIES
@@ -11,6 +12,7 @@ from tests.proof.measure import (
     FULL,
     LORA,
     against_reference,
+    decay_apart,
     gradient_spread,
     gradient_spread_of_two,
     merged,
@@ -38,6 +40,28 @@ def test_other_schedules_and_sgd(schedule: str, zoo: Zoo) -> None:
     found = against_reference(zoo("marian"), FULL, label_smoothing_factor=0.1, **options)
     assert found.loss <= 1e-5
     assert found.weights <= 1e-3
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("t5", {"per_device_train_batch_size": 3, "gradient_accumulation_steps": 11}),  # an epoch's last step: 2 rows
+        ("llama", {"per_device_train_batch_size": 3, "gradient_accumulation_steps": 11}),
+        ("t5", {"tokens_per_step": 150, "gradient_accumulation_steps": 3}),
+        ("llama", {"label_smoothing_factor": 0.1}),
+    ],
+    ids=["short-step", "short-step-causal", "tokens", "smoothing-causal"],
+)
+def test_other_steps_and_losses(name: str, options: dict[str, Any], zoo: Zoo) -> None:
+    found = against_reference(zoo(name), FULL, max_steps=9, **options)
+    assert found.loss <= 1e-5
+    assert found.weights <= 1e-3
+
+
+@pytest.mark.parametrize("adapter", [FULL, LORA], ids=["full", "lora"])
+@pytest.mark.parametrize("name", EVERY)
+def test_the_same_weights_decay(name: str, adapter: AdapterSection, zoo: Zoo) -> None:
+    assert decay_apart(zoo(name), adapter) == []
 
 
 @pytest.mark.parametrize("name", EVERY)
