@@ -218,6 +218,8 @@ def _know_languages(tokenizer: PreTrainedTokenizerBase) -> None:
         missing = [token for token in tokenizer.lang_token_to_id if token not in known]
         if missing:
             tokenizer.add_special_tokens({"extra_special_tokens": [*extra, *missing]})
+        if tokenizer.tgt_lang is None:  # text_target would fail on it; NLLB's and mBART's fall back by themselves
+            tokenizer.tgt_lang = tokenizer.src_lang
 
 
 def _know_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, family: Family) -> None:
