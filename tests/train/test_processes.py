@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,9 +24,10 @@ from tests.bundles import FAMILIES, PAIRS
 from desktune import durable
 from desktune.batches.order import deal, micro_batches, shared_batches
 from desktune.cli.main import run
-from desktune.config.schema import TrainingSection
+from desktune.config.schema import ModelSection, TrainingSection
 from desktune.errors import ConfigError, OutOfMemory
 from desktune.hardware import pick_device_map
+from desktune.models.load import Placement, load_base, load_tokenizer, locate
 from desktune.train import joint
 from desktune.train.processes import ONE, Processes
 
@@ -315,6 +317,13 @@ def test_a_killed_group_ends_with_the_same_bits(
         assert (Path("killed") / name).read_bytes() == (Path("straight") / name).read_bytes()
 
 
+def ended_with(code: int, said: str) -> None:
+    """Both processes ended so by torchrun's report; one of them may have been ended by torchrun when the other left."""
+    codes = set(re.findall(r"exitcode +: (-?\d+) ", said))
+    assert str(code) in codes, said
+    assert codes <= {str(code), str(-signal.SIGTERM)}, said
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "text"),
@@ -333,7 +342,7 @@ def test_an_error_is_said_once_and_ends_all(words: list[str], text: str, models:
     assert code != 0
     assert len(errors) == 1, said
     assert text in errors[0]
-    assert len(re.findall(r"exitcode +: 2 ", said)) == 2, said
+    ended_with(2, said)
     assert "desktune's fault" not in said
     assert time.monotonic() - began < 60
 
@@ -387,4 +396,71 @@ def test_lack_of_memory_on_one_halves_on_all(rows: int, fits: bool, models: dict
     else:
         assert said.count("one row alone does not fit") == 1
         assert OutOfMemory.exit_code == 5
-        assert "exitcode  : 5" in said
+        ended_with(5, said)
+
+
+def test_a_mapped_model_answers_as_a_placed_one(tiny_folders: dict[str, Path]) -> None:
+    located = locate(ModelSection(name=str(tiny_folders["t5"])))
+    tokenizer, logits = load_tokenizer(located), []
+    for device_map in (None, "cpu"):
+        placement = Placement(torch.device("cpu"), torch.float32, device_map=device_map)
+        bundle = load_base(located, tokenizer, "seq2seq", placement)
+        assert bundle.device == torch.device("cpu")
+        ids = torch.tensor([[5, 6, 1]])
+        with torch.no_grad():
+            logits.append(bundle.model(input_ids=ids, decoder_input_ids=ids).logits)
+    assert torch.equal(logits[0], logits[1])
+
+
+def on_two_machines(folders: list[Path], port: int, *words: str) -> list[tuple[int, str]]:
+    """Run one process in each folder, as machines that share no disk; return exit codes and what was printed."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
+    meeting = ["--master_addr", "127.0.0.1", "--master_port", str(port)]
+    running = [
+        subprocess.Popen(
+            [*launcher, *meeting, "--node_rank", str(rank), "-m", "desktune", "train", *SETTINGS.split(), *words],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        for rank, folder in enumerate(folders)
+    ]
+    said = [process.communicate(timeout=180)[0] for process in running]
+    return [(process.returncode, text) for process, text in zip(running, said, strict=True)]
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.mark.slow
+def test_two_machines_without_a_shared_disk(models: dict[str, Path], here: Path) -> None:
+    """The run lies with the first; it is resumed there; other rows on the second are refused with one message."""
+    words = ["model.name=./t5", FOUR_ROWS, "output.dir=runs/two"]
+    folders = [here / "first", here / "second"]
+    for folder in folders:
+        shutil.copytree(models["t5"], folder / "t5")
+        for name in ("rows.jsonl", "desktune.yaml"):
+            shutil.copy(here / name, folder / name)
+    assert on_one(f"model.name={models['t5']}", EIGHT_ROWS, "output.dir=one") == 0
+    outcome = on_two_machines(folders, free_port(), *words)
+    assert [code for code, _ in outcome] == [0, 0], outcome
+    run_folder = folders[0] / "runs/two"
+    assert not (folders[1] / "runs/two").exists()
+    assert close(metrics("one", "loss", "grad_norm"), metrics(str(run_folder), "loss", "grad_norm"))
+    shutil.rmtree(run_folder / "checkpoints/step-000004")
+    status = json.loads((run_folder / "status.json").read_text(encoding="utf-8"))
+    (run_folder / "status.json").write_text(json.dumps({**status, "status": "stopped"}), encoding="utf-8")
+    outcome = on_two_machines(folders, free_port(), *words, "--resume")
+    assert [code for code, _ in outcome] == [0, 0], outcome
+    assert same_weights("one", str(run_folder), 4)
+    with (folders[1] / "rows.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"input": "one more", "output": "row"}\n')
+    outcome = on_two_machines(folders, free_port(), *words[:-1], "output.dir=runs/three")
+    said = "".join(text for _, text in outcome)
+    assert said.count("the processes have different rows") == 1, said
+    ended_with(2, said)

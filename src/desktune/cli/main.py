@@ -23,7 +23,7 @@ from desktune import __version__
 from desktune.cli import configs, places, rows, ship, training, use
 from desktune.cli.verbs import Verbs
 from desktune.errors import ConfigError, DesktuneError, FailedElsewhere, OutOfDisk, OutOfMemory, RunError, Stopped
-from desktune.hardware import one_process
+from desktune.hardware import one_process, world_size
 
 INTERRUPTED = 130  # 128 + SIGINT
 _DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -44,7 +44,10 @@ data = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None, help=
 
 def main() -> NoReturn:
     """Run the command line of this process and leave with its exit code."""
-    raise SystemExit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if world_size() > 1:
+        _leave_at_once(code)
+    raise SystemExit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -149,6 +152,16 @@ def _say(error: DesktuneError) -> None:
     prefix = "" if isinstance(error, Stopped) else "error: "
     for fault in error.faults if isinstance(error, ConfigError) else [str(error)]:
         sys.stderr.write(f"{prefix}{clean(fault)}\n")
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    """Leave one of several processes without Python's own end, in which gloo's threads abort now and then.
+
+    torchrun ends those that leave last; they keep their exit code.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _flush() -> None:

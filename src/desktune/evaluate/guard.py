@@ -95,7 +95,7 @@ def repeats(text: str) -> bool:
     """Return whether a text is caught in a loop.
 
     A phrase of 2 to 12 words three times in a row, as Holtzman et al. 2020 (The Curious Case of Neural Text
-    Degeneration, section 4.3) count repetition, here anywhere in the text since a limit may cut the last one; one word
+    Degeneration) count repetition, here anywhere in the text since a limit may cut the last one; one word
     five times in a row; a group of letters six times in a row within a word.
     """
     if _SIGNS_REPEATED.search(text):

@@ -1,4 +1,4 @@
-"""Codes of languages as models write them, and which language a text is in (py3langid: offline, 97 languages and more).
+"""Codes of languages as models write them, and which language a text is in (py3langid: offline, 140 languages).
 
 Model codes look like ``fr``, ``fr_XX``, ``fra_Latn``, ``>>fra<<`` and ``pt_br``. They are compared by the language
 alone, and languages that no identifier tells apart safely count as one: saying too little is better than a false alarm.

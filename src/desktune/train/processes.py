@@ -152,11 +152,15 @@ def joined(environment: Mapping[str, str] = os.environ) -> Iterator[Processes]:
     dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=_PATIENCE)
     try:
         yield Processes(rank, local_rank, world_size)
-        dist.destroy_process_group()
+    except DesktuneError:
+        dist.destroy_process_group()  # all are leaving; gloo aborts a process whose peers hung up before it did
+        raise
     except RuntimeError as error:
         if not any(words in str(error) for words in _LOST):
             raise
         raise FailedElsewhere(1) from error
+    else:
+        dist.destroy_process_group()
 
 
 def _exit_code(error: BaseException | None) -> int:

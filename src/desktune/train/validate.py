@@ -77,10 +77,11 @@ class Validation:
         best = self._recipe.training.metric_for_best_model
         if best in OF_THE_LOSS:
             if best not in losses:
-                raise ConfigError(
+                missing = ConfigError(
                     f"training.metric_for_best_model: {best}: every validation row was cut to a length limit or has no "
                     "text; raise the limits of data, or take eval_loss"
                 )
+                raise self._processes.agreed(missing)
             return {**losses, **self._watched(step, emit)}
         outputs = self._answers(self.rows, evaluation.max_new_tokens, emit)
         scores = score_outputs(self._bundle, self.rows, outputs, evaluation, held_out)
