@@ -7,13 +7,21 @@ from typing import Any
 
 from desktune.rows import Message, Origin, Reject
 
-_ROLES = {"system": "system", "user": "user", "assistant": "assistant", "human": "user", "gpt": "assistant"}
+_ROLES = {
+    "system": "system", "user": "user", "assistant": "assistant",
+    "human": "user", "gpt": "assistant", "chatgpt": "assistant", "model": "assistant", "bot": "assistant",
+}  # fmt: skip
+_TOOL_ROLES = frozenset({"tool", "function", "observation", "function_call", "function_response"})
 
 
-def conversation(origin: Origin, value: Any) -> tuple[Message, ...] | Reject:
-    """Return the turns of a row, or the reject that says what is wrong with them."""
+def conversation(origin: Origin, value: Any, tools: Any = None) -> tuple[Message, ...] | Reject:
+    """Return the turns of a row, or the reject that says what is wrong with them; ``tools`` is the row's field."""
     if not isinstance(value, list):
         return Reject(origin, "wrong-type", f"messages is {type(value).__name__}, a list is due")
+    called = next((number for number, entry in enumerate(value, start=1) if _calls(entry)), 0)
+    if called or tools:
+        where = f"turn {called} calls a tool" if called else "the row offers tools"
+        return Reject(origin, "tools", f"{where}; desktune trains conversations of text only", str(value)[:200])
     turns = []
     for number, entry in enumerate(value, start=1):
         turn = _turn(entry)
@@ -22,6 +30,16 @@ def conversation(origin: Origin, value: Any) -> tuple[Message, ...] | Reject:
         turns.append(turn)
     fault = _order_fault([turn.role for turn in turns])
     return Reject(origin, "bad-messages", fault, str(value)[:200]) if fault else tuple(turns)
+
+
+def _calls(entry: Any) -> bool:
+    """Say whether a turn calls a tool, or is a tool's answer."""
+    if not isinstance(entry, Mapping):
+        return False
+    role = entry.get("role", entry.get("from"))
+    return bool(entry.get("tool_calls") or entry.get("function_call")) or (
+        isinstance(role, str) and role in _TOOL_ROLES
+    )
 
 
 def _turn(entry: Any) -> Message | str:
