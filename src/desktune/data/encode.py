@@ -33,7 +33,7 @@ from desktune.languages import Direction, Languages
 from desktune.rows import IGNORE, Encoded, Message, Reject, Rendered, Task
 
 BATCH_ROWS = 512
-DATA_VERSION = 2  # raise it when the same rows would be encoded otherwise: prepared rows are then made anew
+DATA_VERSION = 3  # raise it when the same rows would be encoded otherwise: prepared rows are then made anew
 
 
 @dataclass(frozen=True)
