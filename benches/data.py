@@ -19,7 +19,23 @@ import tempfile
 import time
 from pathlib import Path
 
-WORDS = "the a dog cat house river man woman red small old sees reads opens near under two three book door water".split()
+WORDS = [
+    "the",
+    "a",
+    "dog",
+    "cat",
+    "house",
+    "river",
+    "man",
+    "woman",
+    "red",
+    "old",
+    "sees",
+    "opens",
+    "near",
+    "two",
+    "water",
+]
 
 
 def main() -> None:
@@ -87,10 +103,10 @@ def measure(stage: str, file: Path, helpers: int | None) -> dict[str, float]:
     from desktune.events import silent
     from desktune.families import FAMILIES
     from desktune.hardware import prepare_environment
-    from desktune.starters import folder_of
+    from desktune.starters import folder as starter
 
     prepare_environment()
-    kit = Kit.of(AutoTokenizer.from_pretrained(folder_of("t5")), FAMILIES["t5"], "seq2seq")
+    kit = Kit.of(AutoTokenizer.from_pretrained(starter("starter:t5")), FAMILIES["t5"], "seq2seq")
     section = DataSection(train=str(file), validation=0.05)
     if helpers:
         encoding.MOST_HELPERS = helpers
