@@ -331,6 +331,7 @@ def test_sampling_without_do_sample_is_noted() -> None:
 
 def test_data_files_are_checked_without_opening_them(tmp_path: Path) -> None:
     good, empty, pipe, loop = (tmp_path / name for name in ("pairs.json", "empty.json", "pipe", "loop"))
+    (tmp_path / "folder").mkdir()
     good.write_text("[]", encoding="utf-8")
     empty.touch()
     os.mkfifo(pipe)

@@ -245,6 +245,7 @@ CASES = [
         "mixed.jsonl",
         line(instruction="a", output="b") * 3 + line(messages=CHAT) * 2 + line(x=1),
         error="several forms (3 alpaca, 2 messages)",
+        settings={},
     ),
     # plain text
     Case("wrapped.txt", b"one\nline\n\n\nanother\n  \nthird\r\none\r\n", 3),

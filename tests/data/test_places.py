@@ -133,7 +133,7 @@ def test_arrays_are_decoded_the_same_however_they_are_cut() -> None:
     [
         ('[{"a": 1},\n {"a": tru }]', "a.json:2:8: broken JSON"),
         ('[{"a": 1},\n {"a": 1} {"a": 2}]', "a.json:2:11: broken JSON: a comma is missing"),
-        ('[{"a": "x\n"}]', "a.json:1:9: broken JSON: Invalid control character"),
+        ('[{"a": "x\n"}]', "a.json:1:10: broken JSON: Invalid control character"),
         ('[{"a": "' + "x" * 90, "a.json:1:8: broken JSON: Unterminated string"),
         ("[1,]", "a.json:1:3: broken JSON: a comma before"),
     ],

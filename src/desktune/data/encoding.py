@@ -7,6 +7,7 @@ and a chunk is encoded in the same way wherever that happens.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -157,7 +158,8 @@ class _Helpers:
                 process.kill()
         self._threads.shutdown(wait=True, cancel_futures=True)
         for process in self._processes:
-            _pipe(process.stdin).close()
+            with contextlib.suppress(BrokenPipeError):  # one that was killed
+                _pipe(process.stdin).close()
             process.wait()
             _pipe(process.stdout).close()
 
@@ -173,9 +175,12 @@ class _Helpers:
 
     def _encode(self, rows: list[Example]) -> Chunk:
         process = self._free.get()
+        answer: Any = None
         try:
             _send(_pipe(process.stdin), pickle.dumps(rows, pickle.HIGHEST_PROTOCOL))
             answer = _receive(_pipe(process.stdout))
+        except BrokenPipeError:  # it ended; what it had to say is on the standard error
+            pass
         finally:
             self._free.put(process)
         if isinstance(answer, UserError):

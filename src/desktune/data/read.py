@@ -198,6 +198,8 @@ def _in_language(
             return Reject(row.origin, "other-language", f"{side} is {said!r}, not {asked!r}", row.source[:200])
         codes[side] = asked or said
     identity = values.get(columns.id or "")
+    if identity is None and not any(codes.values()):
+        return row
     return replace(row, **codes, id=None if identity is None else str(identity))
 
 
