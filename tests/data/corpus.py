@@ -80,6 +80,11 @@ UNITS_20 = (
     "<segment><source>a cat</source><target>un chat</target></segment></unit></file></xliff>"
 )
 BOMB = '<!DOCTYPE tmx [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]>'
+CALL = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "x", "type": "function", "function": {"name": "f", "arguments": '{"n": 1}'}}],
+}
 CHAT = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
 
 CASES = [
@@ -225,12 +230,16 @@ CASES = [
     ),
     Case(
         "tools.jsonl",
-        line(messages=CHAT)
-        + line(messages=CHAT, tools=[{"type": "function"}])
-        + line(messages=[CHAT[0], {"role": "assistant", "tool_calls": [{"id": "x"}]}])
+        line(messages=CHAT, tools=[{"type": "function"}])
+        + line(messages=[CHAT[0], CALL, {"role": "tool", "content": "3", "tool_call_id": "x"}, CHAT[1]])
+        + line(messages=[CHAT[0], CALL])
+        + line(messages=CHAT, tools="{")
+        + line(messages=CHAT, tools=[3])
+        + line(messages=[CHAT[0], {"role": "assistant", "tool_calls": "x"}])
+        + line(messages=[CHAT[0], CALL, *CHAT])
         + line(messages=[CHAT[0], {"role": "tool", "content": "3"}, CHAT[1]]),
-        1,
-        {"tools": 3},
+        3,
+        {"bad-messages": 5},
     ),
     Case("team.jsonl", line(source="a", target="b", source_lang="en", pub_number="EP1") * 2, 2),
     Case("preference.jsonl", line(prompt="a", chosen="b", rejected="c"), error="preference training is not built yet"),

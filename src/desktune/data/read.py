@@ -19,7 +19,7 @@ from desktune.data.hub import set_rows
 from desktune.data.lines import text_lines
 from desktune.data.places import Pair, Place, SetPlace, pair_of, places_of
 from desktune.data.raw import Raw
-from desktune.data.turns import conversation
+from desktune.data.turns import conversation, tools_of
 from desktune.errors import DataError
 from desktune.events import Decision, Emit, silent
 from desktune.languages import matches
@@ -139,12 +139,9 @@ def _example(row: Raw, columns: Columns, section: DataSection) -> Example | Reje
         return Reject(row.origin, "missing-field", f"no field {lost!r}", _excerpt(row.values))
     fields = tuple((name, value) for name, value in values.items() if isinstance(value, str))
     if columns.kind == "messages":
-        turns = conversation(row.origin, values[columns.messages], values.get("tools"))
-        if isinstance(turns, Reject):
-            return turns
-        return _in_language(
-            _judged(Example(row.origin, "messages", messages=turns, fields=fields)), values, columns, section
-        )
+        talk = _conversation(row.origin, values[columns.messages], values.get("tools"))
+        talk = talk if isinstance(talk, Reject) else _judged(replace(talk, fields=fields))
+        return _in_language(talk, values, columns, section)
     wrong = next((name for name in _texts_of(columns) if not isinstance(values[name], str)), None)
     if wrong is not None:
         kind = {"NoneType": "null", "dict": "object"}.get(type(values[wrong]).__name__, type(values[wrong]).__name__)
@@ -155,6 +152,13 @@ def _example(row: Raw, columns: Columns, section: DataSection) -> Example | Reje
         source = _with_material(values[columns.source], values.get(columns.material) if columns.material else None)
         example = Example(row.origin, "pair", source, values[columns.target], fields=fields)
     return _in_language(_judged(example), values, columns, section)
+
+
+def _conversation(origin: Origin, messages: Any, offered: Any) -> Example | Reject:
+    turns, tools = conversation(origin, messages), tools_of(origin, offered)
+    if isinstance(turns, Reject):
+        return turns
+    return tools if isinstance(tools, Reject) else Example(origin, "messages", messages=turns, tools=tools)
 
 
 def _with_material(source: str, material: Any) -> str:
@@ -214,8 +218,8 @@ def _judged(example: Example) -> Example | Reject:
     for name in empty:
         if not texts[name].strip():
             return Reject(example.origin, f"empty-{name}", "", _excerpt(dict(example.fields)))
-    contents = (message.content for message in example.messages)
-    for text in chain((texts[name] for name in empty), contents):
+    contents = (text for message in example.messages for text in (message.content, message.extra))
+    for text in chain((texts[name] for name in empty), contents, (example.tools,)):
         fault = _text_fault(text)
         if fault:
             return Reject(example.origin, *fault, excerpt=text[:200].encode("utf-8", "replace").decode("utf-8"))
