@@ -85,7 +85,7 @@ def test_a_name_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     pytest.importorskip("datasets")
     assert places_of("user/corpus:train") == [SetPlace("user/corpus", "train")]
     assert loads("data: {train: user/corpus}", "d.yaml")
-    with pytest.raises(DataError, match=r"user/corpus: the data set cannot be opened"):
+    with pytest.raises(DataError, match=r"user/corpus: no file here, and the data set of that name cannot be opened"):
         examples("user/corpus")  # tests are offline
     with pytest.raises(ConfigError, match="no such file"):
         loads("data: {train: folder/rows.json}", "d.yaml")

@@ -74,9 +74,11 @@ class _readable:  # noqa: N801 - reads as a word: with _readable(place)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError | ValueError | RuntimeError):
+            what = "the saved data set" if self._place.folder else "no file here, and the data set of that name"
+            said = (str(error) or type(error).__name__).splitlines()[0][:300]
             raise DataError(
-                f"{self._place}: the data set cannot be opened: {str(error).splitlines()[0][:300]}; "
-                "name a folder that save_to_disk wrote, or download the set's file and name that"
+                f"{self._place}: {what} cannot be opened: {said}; allowed: a file, a folder that save_to_disk wrote, "
+                "or a name of the Hub (user/name:split)"
             ) from error
 
 
