@@ -31,10 +31,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation; ``extra`` is JSON of what else a turn with tools has (tool_calls, name …)."""
 
     role: str
     content: str
+    extra: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Example:
     target_lang: str | None = None
     id: str | None = None
     fields: tuple[tuple[str, str], ...] = ()
+    tools: str = ""  # JSON of the tools that a conversation offers
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class Rendered:
     source_lang: str | None = None
     target_lang: str | None = None
     key: str = ""  # content hash: equal rows have equal keys
+    tools: str = ""
 
 
 @dataclass(frozen=True, slots=True)

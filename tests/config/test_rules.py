@@ -344,6 +344,7 @@ def test_sampling_without_do_sample_is_noted() -> None:
 
 def test_data_files_are_checked_without_opening_them(tmp_path: Path) -> None:
     good, empty, pipe, loop = (tmp_path / name for name in ("pairs.json", "empty.json", "pipe", "loop"))
+    (tmp_path / "folder").mkdir()
     good.write_text("[]", encoding="utf-8")
     empty.touch()
     os.mkfifo(pipe)
@@ -352,7 +353,7 @@ def test_data_files_are_checked_without_opening_them(tmp_path: Path) -> None:
         (tmp_path / "pair.json", "no such file; did you mean 'pairs.json'?"),
         (tmp_path / "no" / "x.json", "no such file; the folder"),
         (tmp_path / "*.jsonl", "the pattern matches no file"),
-        (tmp_path, "is a folder; name its files"),
+        (tmp_path / "folder", "a folder without files of rows"),
         (empty, "an empty file"),
         (pipe, "not a regular file"),
         (loop, "symbolic link"),

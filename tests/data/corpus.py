@@ -5,8 +5,11 @@ What comes out is a part of an error's text, or the counts of kept rows and reje
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +42,50 @@ def parquet(columns: Mapping[str, Any]) -> bytes:
 def line(**values: Any) -> bytes:
     return json.dumps(values).encode() + b"\n"
 
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as packed:
+        for name, data in files.items():
+            packed.writestr(name, data)
+    return sink.getvalue()
+
+
+def arrow(columns: Mapping[str, Any], *, stream: bool) -> bytes:
+    sink, table = io.BytesIO(), pyarrow.table(dict(columns))
+    make = pyarrow.ipc.new_stream if stream else pyarrow.ipc.new_file
+    with make(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def zstd(data: bytes) -> bytes:
+    return pyarrow.Codec("zstd").compress(data, asbytes=True)
+
+
+def tmx(units: str, header: str = '<header srclang="en"/>', doctype: str = "") -> bytes:
+    return f'<?xml version="1.0"?>{doctype}<tmx version="1.4">{header}<body>\n{units}\n</body></tmx>'.encode()
+
+
+UNIT = '<tu tuid="7"><tuv xml:lang="fr"><seg>un chien</seg></tuv><tuv xml:lang="en"><seg>a dog</seg></tuv></tu>'
+UNITS_12 = (
+    '<xliff version="1.2"><file source-language="en" target-language="fr"><body>'
+    '<trans-unit id="1"><source>a <g id="1">dog</g><ph id="2">&lt;br/></ph></source><target>un chien</target>'
+    "<alt-trans><source>no</source><target>non</target></alt-trans></trans-unit>\n"
+    '<trans-unit id="2"><source>a cat</source></trans-unit></body></file></xliff>'
+)
+UNITS_20 = (
+    '<?xml version="1.0"?><xliff version="2.0" srcLang="en" trgLang="fr"><file id="f"><unit id="1">'
+    "<segment><source>a dog</source><target>un chien</target></segment>"
+    "<segment><source>a cat</source><target>un chat</target></segment></unit></file></xliff>"
+)
+BOMB = '<!DOCTYPE tmx [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]>'
+CALL = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "x", "type": "function", "function": {"name": "f", "arguments": '{"n": 1}'}}],
+}
+CHAT = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
 
 CASES = [
     # JSON, well or badly named
@@ -133,13 +180,94 @@ CASES = [
     Case("fake.parquet", GOOD, error="not a Parquet file"),
     Case("cut.parquet", parquet({"source": ["a"], "target": ["c"]})[:-20], error="not a Parquet file"),
     Case("numbers.parquet", parquet({"source": [1], "target": [2]}), error="wrong-type"),
+    # Arrow, as files and as streams
+    Case("file.arrow", arrow({"source": ["a", "b"], "target": ["c", "d"]}, stream=False), 2),
+    Case("stream.arrow", arrow({"source": ["a", None], "target": ["c", "d"]}, stream=True), 1, {"wrong-type": 1}),
+    Case("cut.arrow", arrow({"source": ["a"], "target": ["c"]}, stream=False)[:-30], error="not an Arrow file"),
+    Case("fake.arrow", GOOD, error="not an Arrow file"),
+    # badly named: what stands in it counts
+    Case("lines.csv", GOOD * 2, 2),
+    Case("lines.txt", GOOD * 2, 2),
+    Case("noname", GOOD * 2, 2),
+    # packed
+    Case("rows.jsonl.gz", gzip.compress(GOOD * 3), 3),
+    Case("twice.jsonl.gz", gzip.compress(GOOD) + gzip.compress(GOOD), 2),
+    Case("rows.jsonl.zst", zstd(GOOD * 3), 3),
+    Case("rows.csv.bz2", bz2.compress(b"source,target\na,b\n"), 1),
+    Case("rows.tsv.zst", zstd(b"source\ttarget\na\tb\nc\n"), 1, {"ragged-row": 1}),
+    Case("array.json.gz", gzip.compress(b'[{"source": "a", "target": "b"}]'), 1),
+    Case("cut.jsonl.gz", gzip.compress(GOOD * 3)[:-12], error="damaged gzip data"),
+    Case("cut.jsonl.zst", zstd(GOOD * 3)[:-5], error="damaged zstd data"),
+    Case("bomb.jsonl.gz", gzip.compress(b" " * (30 << 20)) * 10, error="unpacks to more than 200 times"),
+    # TMX and XLIFF
+    Case("rows.tmx", tmx(UNIT * 2), 2, settings={"source_lang": "en", "target_lang": "fr"}),
+    Case("plain_name.xml", tmx(UNIT), 1),
+    Case("rows.tmx.gz", gzip.compress(tmx(UNIT)), 1),
+    Case(
+        "one_side.tmx",
+        tmx(UNIT + '\n<tu><tuv xml:lang="en"><seg>alone</seg></tuv></tu>'),
+        1,
+        {"untranslated": 1},
+        settings={},
+    ),
+    Case("cut.tmx", tmx(UNIT)[:-9], error="cut.tmx:3:"),
+    Case("entity.tmx", tmx(UNIT, doctype=BOMB), error="entity.tmx:1: declares the entity 'a'"),
+    Case("empty.tmx", tmx(""), error="no <tu>"),
+    Case("fake.tmx", b"hello\n", error="no <tmx> in it"),
+    Case("page.txt", b"<?xml version='1.0'?><html/>", error="neither TMX nor XLIFF"),
+    Case("rows.xlf", UNITS_12.encode(), 1, {"untranslated": 1}, settings={}),
+    Case("rows.xliff", UNITS_20.encode(), 2),
+    # forms of rows
+    Case("alpaca.jsonl", line(instruction="a", input="b", output="c") + line(instruction="a", output="c"), 2),
+    Case("completion.jsonl", line(prompt="a", completion="b") + line(prompt="a", completion=3), 1, {"wrong-type": 1}),
+    Case("response.jsonl", line(prompt="a", response="b"), 1, settings={"format": "prompt-completion"}),
+    Case("not_alpaca.jsonl", line(left="a", right="b"), error="of data.format: alpaca", settings={"format": "alpaca"}),
+    Case(
+        "sharegpt.json",
+        json.dumps([{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}] * 2).encode(),
+        2,
+        settings={"format": "sharegpt"},
+    ),
+    Case(
+        "tools.jsonl",
+        line(messages=CHAT, tools=[{"type": "function"}])
+        + line(messages=[CHAT[0], CALL, {"role": "tool", "content": "3", "tool_call_id": "x"}, CHAT[1]])
+        + line(messages=[CHAT[0], CALL])
+        + line(messages=CHAT, tools="{")
+        + line(messages=CHAT, tools=[3])
+        + line(messages=[CHAT[0], {"role": "assistant", "tool_calls": "x"}])
+        + line(messages=[CHAT[0], CALL, *CHAT])
+        + line(messages=[CHAT[0], {"role": "tool", "content": "3"}, CHAT[1]]),
+        3,
+        {"bad-messages": 5},
+    ),
+    Case("team.jsonl", line(source="a", target="b", source_lang="en", pub_number="EP1") * 2, 2),
+    Case("preference.jsonl", line(prompt="a", chosen="b", rejected="c"), error="preference training is not built yet"),
+    Case("kto.jsonl", line(prompt="a", completion="b", label=True), error="preference training is not built yet"),
+    Case(
+        "chosen.jsonl",
+        line(prompt="a", chosen="b", rejected="c"),
+        1,
+        settings={"fields": {"source": "prompt", "target": "chosen"}},
+    ),
+    Case(
+        "mixed.jsonl",
+        line(instruction="a", output="b") * 3 + line(messages=CHAT) * 2 + line(x=1),
+        error="several forms (3 alpaca, 2 messages)",
+        settings={},
+    ),
     # plain text
+    Case("wrapped.txt", b"one\nline\n\n\nanother\n  \nthird\r\none\r\n", 3),
+    Case("wrapped_bad.txt", b"one\nline\n\ncaf\xe9\nhere\n\nthird\n", 2, {"bad-encoding": 1}),
     Case("corpus.txt", b"one line\n\nanother\n", 2),
     Case("latin.txt", b"one line\ncaf\xe9\n", 1, {"bad-encoding": 1}),
     # no rows at all
     Case("empty.jsonl", b"", error="an empty file"),
     Case("blank.jsonl", b"\n  \n\n", error="no rows in it"),
-    Case("zip.jsonl", b"PK\x03\x04rest", error="a zip archive"),
-    Case("gzip.json", b"\x1f\x8brest", error="compressed with gzip"),
+    Case("zip.jsonl", b"PK\x03\x04rest", error="a damaged zip archive"),
+    Case("gzip.json", b"\x1f\x8brest", error="damaged gzip data"),
+    Case("xz.jsonl", b"\xfd7zXZ\x00", error="compressed with xz"),
+    Case("sheet.csv", archive({"xl/workbook.xml": b"<x/>"}), error="an Excel sheet"),
+    Case("rows.zip", archive({"rows.jsonl": GOOD}), error="a zip archive; unpack it"),
     Case("pdf.csv", b"%PDF-1.7", error="a PDF"),
 ]

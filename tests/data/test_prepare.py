@@ -16,7 +16,7 @@ from desktune.data.identity import tokenizer_hash
 from desktune.data.ledger import Ledger, source_counts
 from desktune.data.prepare import prepare, prepare_test
 from desktune.data.show import render_row
-from desktune.data.store import EncodedSet, open_set, write
+from desktune.data.store import EncodedSet, open_set, write_batches
 from desktune.errors import DataError
 from desktune.events import Note, Table, Warn, silent
 from desktune.families import FAMILIES
@@ -41,7 +41,7 @@ def test_mapped_rows_equal_those_in_memory(tmp_path: Path) -> None:
         Encoded(Origin("b.csv", 9), (4,), (7,), 1, "é", "", None, "fr", "", False),
     ]
     kept = EncodedSet.from_rows(rows)
-    write(kept, tmp_path / "rows.arrow")
+    write_batches(kept.batches, tmp_path / "rows.arrow")
     mapped = open_set(tmp_path / "rows.arrow")
     assert list(kept) == list(mapped) == rows
     assert mapped[-1] == rows[1]

@@ -9,7 +9,7 @@ from tests.data.corpus import CASES, GOOD, LOOSE, Case
 from desktune.config.schema import DataSection
 from desktune.data.read import read, row_kind
 from desktune.errors import DataError
-from desktune.events import Decision, Warn, silent
+from desktune.events import Decision, silent
 from desktune.rows import Example, Reject
 
 
@@ -79,8 +79,7 @@ def test_lists_and_patterns(tmp_path: Path) -> None:
     [
         ("gone.json", "no such file"),
         ("*.none", "matches no file"),
-        ("", "is a folder"),
-        ("user/corpus", "not built yet"),
+        ("", "a folder without files of rows"),
     ],
 )
 def test_places_that_lead_nowhere(tmp_path: Path, name: str, said: str) -> None:
@@ -90,30 +89,38 @@ def test_places_that_lead_nowhere(tmp_path: Path, name: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "guess"),
+    ("row", "form", "guess"),
     [
-        (b'{"question": "a", "answer": "b", "id": 7}', "question → answer"),
-        (b'{"mr": "a", "ref": "b"}', "mr → ref"),
-        (b'{"instruction": "a", "input": "", "output": "b"}', "instruction → output"),
-        (b'{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}', "conversations"),
-        (b'{"body": "a", "n": 1}', "body"),
+        (b'{"question": "a", "answer": "b", "id": 7}', "pairs", "question → answer"),
+        (b'{"mr": "a", "ref": "b"}', "pairs", "mr → ref"),
+        (b'{"instruction": "a", "input": "", "output": "b"}', "alpaca", "instruction + input → output"),
+        (b'{"prompt": "a", "response": "b"}', "prompt-completion", "prompt → response"),
+        (b'{"translation": {"en": "a", "fr": "b"}}', "translation", "translation.en → translation.fr"),
+        (
+            b'{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}',
+            "sharegpt",
+            "conversations",
+        ),
+        (b'{"body": "a", "n": 1}', "text", "body"),
     ],
 )
-def test_fields_are_guessed_and_said(tmp_path: Path, row: bytes, guess: str) -> None:
+def test_fields_are_guessed_and_said(tmp_path: Path, row: bytes, form: str, guess: str) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_bytes(row + b"\n")
     said: list[object] = []
     (example,) = read(str(file), DataSection(), said.append)
     assert isinstance(example, Example)
-    assert [event.value for event in said if isinstance(event, Decision)] == [guess]
+    assert [event.value for event in said if isinstance(event, Decision)] == [form, guess]
 
 
-def test_instruction_rows_with_input_warn(tmp_path: Path) -> None:
+def test_the_input_of_an_instruction_is_read_where_it_is_filled(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
-    file.write_bytes(b'{"instruction": "a", "input": "x", "output": "b"}\n')
-    said: list[object] = []
-    list(read(str(file), DataSection(), said.append))
-    assert any(isinstance(event, Warn) and "{input}" in event.text for event in said)
+    file.write_bytes(
+        b'{"instruction": "a", "input": "x", "output": "b"}\n{"instruction": "a", "input": "", "output": "c"}\n'
+    )
+    rows = [row for row in read(str(file), DataSection(), silent) if isinstance(row, Example)]
+    assert [row.source for row in rows] == ["a\nx", "a"]
+    assert dict(rows[0].fields) == {"instruction": "a", "input": "x", "output": "b"}
 
 
 def test_row_kind(tmp_path: Path) -> None:

@@ -1,19 +1,29 @@
 from __future__ import annotations
 
+import hashlib
 import random
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
-from desktune.data.split import split
+from desktune.data.split import KEY, held_out
 from desktune.errors import DataError
-from desktune.events import Decision
+from desktune.events import Decision, Emit, silent
 
 
 @dataclass(frozen=True)
 class Row:
     key: str
     number: int
+
+
+def split(data: list[Row], wanted: float | int, seed: int, emit: Emit = silent) -> tuple[list[Row], list[Row]]:
+    keys = np.array([hashlib.sha256(row.key.encode()).digest() for row in data], KEY)
+    held = held_out(keys, wanted, seed, emit)
+    return [row for row, out in zip(data, held, strict=True) if not out], [
+        row for row, out in zip(data, held, strict=True) if out
+    ]
 
 
 def rows(sizes: list[int], seed: int = 0) -> list[Row]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import glob
-import os
 import re
-import stat
 from collections.abc import Iterator
-from pathlib import Path as File
 
 from desktune.config.faults import Path, excerpt_free, shown
+from desktune.config.files import expand, file_fault, named, real
 from desktune.config.rules import Facts, Found, Rule
 from desktune.config.schema import Config, DataSection
 from desktune.errors import nearest
@@ -17,9 +14,6 @@ from desktune.errors import nearest
 OUR_FIELDS = ("source", "target", "text", "messages", "source_lang", "target_lang", "id")
 PLAIN_SIDES = {"source", "target"}  # keys of a line-parallel pair that name no language
 _PIECE = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]")
-_WILD = re.compile(r"[*?\[]")
-_MOST_NEIGHBOURS = 2_000
-_LONGEST_NAME = 200
 
 
 def train_given(facts: Facts) -> Iterator[Found]:
@@ -119,17 +113,17 @@ def cleaning_is_later(facts: Facts) -> Iterator[Found]:
 
 def files_are_there(facts: Facts) -> Iterator[Found]:
     """Every data file is a readable file with something in it, and no file is both trained on and held out."""
-    train = {_real(name) for _, text in _files("train", facts.config.data.train) for name in _expanded(text)}
+    train = {real(name) for _, text in _files("train", facts.config.data.train) for name in expand(text)}
     for key, value in _splits(facts.config.data):
         if isinstance(value, list) and not value:
             yield ("data", key), "an empty list; name at least one file"
         for path, text in _files(key, value):
-            names = _expanded(text)
+            names = expand(text)
             faults = [fault for fault in map(file_fault, names) if fault is not None]
             if not names:
-                faults = [f"{_named(text)}: the pattern matches no file"]
-            elif not faults and key != "train" and train.intersection(map(_real, names)):
-                faults = [f"{_named(text)}: is trained on too (data.train); hold other rows out"]
+                faults = [f"{named(text)}: the pattern matches no file"]
+            elif not faults and key != "train" and train.intersection(map(real, names)):
+                faults = [f"{named(text)}: is trained on too (data.train); hold other rows out"]
             yield from ((path, fault) for fault in faults)
 
 
@@ -158,26 +152,6 @@ def with_languages(config: Config) -> tuple[Config, list[str]]:
     return config.model_copy(update={"data": section}), [note]
 
 
-def file_fault(text: str) -> str | None:
-    """Return what is wrong with a data file, or None. Opens nothing: a pipe or a device must not hang a check."""
-    file = _file(text) if text.strip() else File("\0")
-    try:
-        found = file.stat()
-    except ValueError:
-        return f"found {shown(text)}; allowed: the name of a file"
-    except FileNotFoundError:
-        return f"{_named(text)}: no such file{_hint(file, text)}"
-    except OSError as error:
-        return f"{_named(text)}: {error.strerror}"
-    if stat.S_ISDIR(found.st_mode):
-        return f"{_named(text)}: is a folder; name its files (folders are not built yet in this version)"
-    if not stat.S_ISREG(found.st_mode):
-        return f"{_named(text)}: not a regular file (a device, pipe or socket)"
-    if found.st_size == 0:
-        return f"{_named(text)}: an empty file"
-    return None if os.access(file, os.R_OK) else f"{_named(text)}: not readable by you"
-
-
 def _piece_fault(piece: str, column: int) -> str | None:
     """Return what is wrong with ``{...}`` or a lonely brace at a character of the template."""
     if piece in ("{", "}"):
@@ -204,41 +178,7 @@ def _files(key: str, value: object) -> Iterator[tuple[Path, str]]:
         yield from ((("data", key, str(side)), str(one)) for side, one in value.items())
 
 
-def _expanded(text: str) -> list[str]:
-    """Return the files of a pattern like ``rows/*.jsonl``; any other name as it is."""
-    plain = str(_file(text))
-    if "\0" in text or not _WILD.search(text) or os.path.lexists(plain):
-        return [text]
-    return sorted(name for name in glob.glob(plain, recursive=True) if not File(name).is_dir())  # noqa: PTH207
-
-
 def _sides(data: DataSection) -> tuple[str, ...]:
     """Return the languages of a line-parallel pair, or nothing."""
     pair = isinstance(data.train, dict) and len(data.train) == 2 and set(data.train) != PLAIN_SIDES
     return tuple(data.train) if pair and isinstance(data.train, dict) else ()
-
-
-def _real(text: str) -> str:
-    return os.path.realpath(_file(text)) if "\0" not in text else text
-
-
-def _file(text: str) -> File:
-    try:
-        return File(text).expanduser()
-    except RuntimeError:  # ~name of nobody
-        return File(text)
-
-
-def _named(text: str) -> str:
-    """Return a file name for a message: whole, since a person has to find it, but printable."""
-    name = text if text.isprintable() else ascii(text)
-    return name if len(name) <= _LONGEST_NAME else f"{name[:40]} … {name[40 - _LONGEST_NAME :]}"
-
-
-def _hint(file: File, text: str) -> str:
-    try:
-        with os.scandir(file.parent) as entries:
-            near = [entry.name for entry, _ in zip(entries, range(_MOST_NEIGHBOURS), strict=False)]
-    except OSError:
-        return f"; the folder {_named(str(file.parent))} is not there either"
-    return nearest(file.name, near)

@@ -11,17 +11,20 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow
 import pyarrow.parquet
 
+from desktune.config.files import PACKED, folder_files, suffix_of
 from desktune.errors import DataError
 
 MOST_ROWS = 200
 MOST_BYTES = 8 << 20
+_PACKED = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bz2"))
+_NOT_LOOKED_INTO = ((b"PK\x03\x04", "a Word document or a zip archive"), (b"%PDF", "a PDF"), (b"ARRO", "Arrow"))
 
 Shape = Literal["pair", "messages", "text", "translation", "parallel"]
 Row = Mapping[str, Any]
@@ -94,14 +97,30 @@ def look(path: Path) -> Sample:
     Raises:
         DataError: no such file, nothing in it, or rows that name nothing usable.
     """
+    if path.is_dir():
+        return _look_into(path)
     head, encoding, share = _head(path)
     kind, rows = _rows(path, head)
     if not rows:
         raise DataError(
             f"{path}: no rows in it that desktune can read; expected JSON, JSON lines, CSV, TSV, Parquet or text"
         )
-    estimated = max(len(rows), round(len(rows) / share)) if len(rows) < MOST_ROWS else _estimate(path, rows)
+    estimated = (
+        max(len(rows), round(len(rows) / share)) if len(rows) < MOST_ROWS else _estimate(path, rows, len(head) / share)
+    )
     return _describe(path, kind, rows, encoding, estimated)
+
+
+def _look_into(folder: Path) -> Sample:
+    """Look at the first file of a folder, and guess by it how many rows all of them have."""
+    files = folder_files(str(folder))
+    if isinstance(files, str):
+        raise DataError(files)
+    first = look(Path(files[0]))
+    share = sum(Path(file).stat().st_size for file in files) / Path(files[0]).stat().st_size
+    return replace(
+        first, kind=f"{len(files)} files, the first {first.kind}", estimated_rows=round(first.estimated_rows * share)
+    )
 
 
 def look_at_pair(paths: Sequence[Path]) -> Sample:
@@ -136,11 +155,9 @@ def _head(path: Path) -> tuple[str, str, float]:
     try:
         if not path.is_file():
             raise DataError(f"{path}: {'a folder; name a file in it' if path.is_dir() else 'no such file'}")
-        size = path.stat().st_size
-        with open(path, "rb") as file:
-            data = file.read(MOST_BYTES)
+        data, size = _bytes(path)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     if not data.strip():
         raise DataError(f"{path}: an empty file")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -152,9 +169,26 @@ def _head(path: Path) -> tuple[str, str, float]:
         return cut.decode("cp1252", "replace"), "cp1252", len(cut) / size
 
 
+def _bytes(path: Path) -> tuple[bytes, int]:
+    """Return the beginning of a file, unpacked, and how many bytes the whole is (guessed for a packed one)."""
+    with open(path, "rb") as file:
+        start = file.read(4)
+        file.seek(0)
+        for magic, what in _NOT_LOOKED_INTO:
+            if start.startswith(magic):
+                raise DataError(f"{path}: desktune init cannot look into {what}; write the config by hand")
+        codec = next((codec for magic, codec in _PACKED if start.startswith(magic)), None)
+        size = path.stat().st_size
+        if codec is None:
+            return file.read(MOST_BYTES), size
+        stream = pyarrow.CompressedInputStream(pyarrow.PythonFile(file, "r"), codec)  # closes the file when it goes
+        data = stream.read(MOST_BYTES)
+        return data, max(len(data), len(data) * size // max(1, file.tell()))
+
+
 def _rows(path: Path, head: str) -> tuple[str, list[Row]]:
     """Return the file format and the first rows as mappings."""
-    suffix = path.suffix.lower()
+    suffix = suffix_of(str(path))
     if suffix == ".parquet" or head.startswith("PAR1"):
         return "Parquet", _parquet(path)
     if suffix in (".csv", ".tsv"):
@@ -208,21 +242,25 @@ def _next_object(head: str, position: int) -> int:
     return start if head[start : start + 1] == "{" else -1
 
 
-def _estimate(path: Path, rows: Sequence[Row]) -> int:
+def _estimate(path: Path, rows: Sequence[Row], characters: float) -> int:
+    """Return how many rows a file has, by the length of those seen; ``characters`` is the length of a packed file."""
     if path.suffix.lower() == ".parquet":
         return int(pyarrow.parquet.ParquetFile(path).metadata.num_rows)
-    quoted = path.suffix.lower() not in (".csv", ".tsv")
+    quoted = suffix_of(str(path)) not in (".csv", ".tsv")
     texts = (
         json.dumps(row, ensure_ascii=False, default=str) if quoted else ",".join(map(str, row.values())) for row in rows
     )
     row_bytes = sum(len(text.encode("utf-8", "replace")) + 1 for text in texts) / len(rows)
-    return max(len(rows), round(path.stat().st_size / row_bytes))
+    size = characters if path.suffix.lower() in PACKED else path.stat().st_size
+    return max(len(rows), round(size / row_bytes))
 
 
 def _describe(path: Path, kind: str, rows: Sequence[Row], encoding: str, estimated: int) -> Sample:
     guess = _guess(path, rows)
-    sources = [_characters(row, guess.fields.get("source", "source"), guess) for row in rows]
-    targets = [_characters(row, guess.fields.get("target", "target"), guess) for row in rows]
+    source, target = (guess.asked or (guess.fields.get("source", "source"), guess.fields.get("target", "target")))[:2]
+    material = guess.asked[2] if guess.asked else ""
+    sources = [_characters(row, source, guess) + _characters(row, material, guess) * bool(material) for row in rows]
+    targets = [_characters(row, target, guess) for row in rows]
     return Sample(
         shape=guess.shape,
         kind=kind,
@@ -247,12 +285,15 @@ class _Guess:
     usual_task: Literal["seq2seq", "translation", "causal"]
     languages: tuple[str | None, str | None] = (None, None)
     language_counts: Mapping[str, int] | None = None
+    asked: tuple[str, str, str] | None = None  # of alpaca's rows: instruction, output, input or nothing
 
 
 def _guess(path: Path, rows: Sequence[Row]) -> _Guess:
     """Return which fields are which, by their names, then by what stands in them."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     lower = {name.lower(): name for name in reversed(names)}
+    if "chosen" in lower and "rejected" in lower:
+        raise DataError(f"{path}: preference rows (chosen, rejected): preference training is not built yet")
     nested = next((row["translation"] for row in rows if isinstance(row.get("translation"), dict)), None)
     if nested is not None and len(nested) >= 2:
         first, second, *_ = nested
@@ -261,6 +302,8 @@ def _guess(path: Path, rows: Sequence[Row]) -> _Guess:
         if name in lower and isinstance(rows[0].get(lower[name]), list):
             fields = {} if lower[name] == "messages" else {"messages": lower[name]}
             return _Guess("messages", (lower[name],), fields, "causal")
+    if "instruction" in lower and ("output" in lower or "response" in lower):
+        return _alpaca(lower)
     for source, target, task in PAIRS:
         if source in lower and target in lower:
             return _pair(rows, lower[source], lower[target], task)
@@ -277,6 +320,14 @@ def _guess(path: Path, rows: Sequence[Row]) -> _Guess:
         source, target = sorted(longest, key=names.index)
         return _pair(rows, source, target, "seq2seq")
     raise DataError(f"{path}: no text field in its rows; fields that exist: {', '.join(names) or 'none'}")
+
+
+def _alpaca(lower: Mapping[str, str]) -> _Guess:
+    """Return an instruction with its input; the reader puts both together, so that no field is named."""
+    answer = lower.get("output") or lower["response"]
+    material = lower.get("input") or lower.get("context") or ""
+    columns = (lower["instruction"], *([material] if material else []), answer)
+    return _Guess("pair", columns, {}, "causal", asked=(lower["instruction"], answer, material))
 
 
 def _pair(rows: Sequence[Row], source: str, target: str, task: Literal["seq2seq", "causal"]) -> _Guess:

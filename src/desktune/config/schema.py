@@ -58,14 +58,15 @@ class DataSection(Section):
 
     train: Paths | None = Field(
         default=None,
-        description="file, pattern (rows/*.jsonl), list of files, or a line-parallel pair {en: train.en, fr: train.fr}",
+        description="file, pattern (rows/*.jsonl), folder, list of these, data set of the Hub (user/name:split), or a "
+        "line-parallel pair {en: train.en, fr: train.fr}",
     )
     validation: Share | Annotated[int, Field(ge=0)] | Paths = Field(
         default=0.1, description="share, number of rows, or file(s); 0: none"
     )
     test: Paths | None = Field(default=None, description="file(s) that evaluate --split test uses")
-    format: Literal["auto", "pairs", "translation", "messages", "text"] = Field(
-        default="auto", description="what a row is; auto: by its fields, said aloud"
+    format: Literal["auto", "pairs", "translation", "messages", "text", "alpaca", "sharegpt", "prompt-completion"] = (
+        Field(default="auto", description="what a row is; auto: by its fields, said aloud")
     )
     fields: dict[str, str] = Field(
         default_factory=dict,

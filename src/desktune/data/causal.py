@@ -9,10 +9,13 @@ cut into tokens apart, so that the prompt's ids are what generation is given, to
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import jinja2
 
 from desktune.errors import DataError
 from desktune.rows import IGNORE, Message, Origin, Reject, Rendered
@@ -61,11 +64,17 @@ def as_conversation(row: Rendered) -> tuple[Message, ...]:
 
 def conversation_prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     """Return a conversation up to where the assistant starts to answer."""
-    return _rendered(tokenizer, messages, answer_next=True)
+    return _Talk(tokenizer, messages).rendered(answer_next=True)
 
 
-def conversation_ids(tokenizer: Any, messages: Sequence[Message], origin: Origin) -> Ids:
+def conversation_ids(tokenizer: Any, messages: Sequence[Message], origin: Origin, tools: str = "") -> Ids | Reject:
     """Encode a conversation; trained is what the assistant says, and the token that ends it.
+
+    Args:
+        tokenizer: Of transformers.
+        messages: The turns.
+        origin: Of the row.
+        tools: JSON of the tools that are offered. A template that leaves tools or their calls out gives a reject.
 
     Raises:
         DataError: the tokenizer has no chat template, or one whose turns cannot be told apart.
@@ -74,15 +83,62 @@ def conversation_ids(tokenizer: Any, messages: Sequence[Message], origin: Origin
         raise DataError(
             f"{origin}: a conversation needs a chat template and this tokenizer has none; train on pairs instead"
         )
+    fault = _tools_fault(tokenizer, messages, tools) if tools or any(turn.extra for turn in messages) else ""
+    if fault:
+        return Reject(origin, "tools", fault, messages[0].content[:200])
+    talk = _Talk(tokenizer, messages, json.loads(tools) if tools else None)
     marked = isinstance(tokenizer.chat_template, str) and _MARKED.search(tokenizer.chat_template)
-    ids, mask = _marked(tokenizer, messages) if marked else _by_prefix(tokenizer, messages, origin)
+    ids, mask = _marked(talk) if marked else _by_prefix(talk, origin)
     return _with_ends(tokenizer, ids, mask)
 
 
-def _marked(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[int], list[int]]:
+@dataclass(frozen=True, slots=True)
+class _Talk:
+    """A conversation and what renders it."""
+
+    tokenizer: Any
+    messages: Sequence[Message]
+    tools: Any = None
+
+    def rendered(self, turns: int | None = None, *, answer_next: bool = False) -> list[int]:
+        """Return the ids of the first turns."""
+        messages = _plain(self.messages[:turns])
+        return list(
+            self.tokenizer.apply_chat_template(
+                messages, tools=self.tools, add_generation_prompt=answer_next, return_dict=True
+            )["input_ids"]
+        )
+
+
+def _tools_fault(tokenizer: Any, messages: Sequence[Message], tools: str) -> str:
+    """Return why a conversation with tools cannot be trained with this chat template, or an empty text."""
+    try:
+        whole = _Talk(tokenizer, messages, json.loads(tools) if tools else None).rendered()
+        if tools and _Talk(tokenizer, messages).rendered() == whole:
+            return "the chat template leaves out the tools that the row offers"
+        for index, message in enumerate(messages):
+            bare = [*messages[:index], Message(message.role, message.content), *messages[index + 1 :]]
+            lost = "tool_calls" in message.extra and not _differs(tokenizer, bare, tools, whole)
+            if lost:
+                return f"the chat template leaves out the tool calls of turn {index + 1}"
+    except (jinja2.TemplateError, TypeError, ValueError) as error:
+        return f"the chat template takes no such turns: {str(error)[:200]}"
+    return ""
+
+
+def _differs(tokenizer: Any, messages: Sequence[Message], tools: str, whole: list[int]) -> bool:
+    """Say whether these turns are rendered otherwise; a template that refuses them does."""
+    try:
+        return _Talk(tokenizer, messages, json.loads(tools) if tools else None).rendered() != whole
+    except (jinja2.TemplateError, TypeError, ValueError):
+        return True
+
+
+def _marked(talk: _Talk) -> tuple[list[int], list[int]]:
     """Take the template's own marks; transformers 5.23 forgets all but the first byte of a sign that ends a span."""
-    found = tokenizer.apply_chat_template(
-        _plain(messages),
+    found = talk.tokenizer.apply_chat_template(
+        _plain(talk.messages),
+        tools=talk.tools,
         return_assistant_tokens_mask=True,
         return_dict=True,
         tokenizer_kwargs={"return_offsets_mapping": True},
@@ -94,15 +150,15 @@ def _marked(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[int], lis
     return list(found["input_ids"]), mask
 
 
-def _by_prefix(tokenizer: Any, messages: Sequence[Message], origin: Origin) -> tuple[list[int], list[int]]:
+def _by_prefix(talk: _Talk, origin: Origin) -> tuple[list[int], list[int]]:
     """Find the assistant's tokens by rendering the conversation up to before and after each of its turns."""
-    whole = _rendered(tokenizer, messages)
+    tokenizer, whole = talk.tokenizer, talk.rendered()
     mask = [0] * len(whole)
-    for index, message in enumerate(messages):
+    for index, message in enumerate(talk.messages):
         if message.role != "assistant":
             continue
-        before = _rendered(tokenizer, messages[:index], answer_next=True)
-        after = _rendered(tokenizer, messages[: index + 1])
+        before = talk.rendered(index, answer_next=True)
+        after = talk.rendered(index + 1)
         if whole[: len(before)] != before or whole[: len(after)] != after:
             raise DataError(
                 f"{origin}: the chat template renders turn {index + 1} differently once more turns follow, so its "
@@ -132,13 +188,11 @@ def _with_ends(tokenizer: Any, ids: list[int], mask: list[int]) -> Ids:
     return Ids(ids, labels)
 
 
-def _rendered(tokenizer: Any, messages: Sequence[Message], *, answer_next: bool = False) -> list[int]:
-    found = tokenizer.apply_chat_template(_plain(messages), add_generation_prompt=answer_next, return_dict=True)
-    return list(found["input_ids"])
-
-
-def _plain(messages: Sequence[Message]) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.content} for message in messages]
+def _plain(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    return [
+        {"role": message.role, "content": message.content, **(json.loads(message.extra) if message.extra else {})}
+        for message in messages
+    ]
 
 
 def _with_eos(tokenizer: Any, ids: list[int]) -> list[int]:

@@ -193,7 +193,7 @@ def _causal(rows: Sequence[Rendered], kit: Kit) -> Iterator[Ids | Reject]:
         if row.kind == "text":
             ids = text_ids(kit.tokenizer, row)
         elif row.kind == "messages":
-            ids = conversation_ids(kit.tokenizer, row.messages, row.origin)
+            ids = conversation_ids(kit.tokenizer, row.messages, row.origin, row.tools)
         elif kit.tokenizer.chat_template:
             ids = conversation_ids(kit.tokenizer, as_conversation(row), row.origin)
         else:

@@ -1,103 +1,138 @@
-"""File → raw rows: what JSON, JSON lines, CSV, TSV, Parquet and plain text have to say, before anybody judges it.
+"""File → raw rows: what every kind of file has to say, before anybody judges it.
 
-A raw row is a mapping with its origin, or a ``Reject`` where no mapping could be made. Line files stream; a JSON array
-is read whole, since only its end tells that it is whole. Which format a file has is decided by what stands in it;
-the suffix only tells a table and plain text from each other.
+A raw row is a mapping with its origin, or a ``Reject`` where no mapping could be made. All files stream. Which kind a
+file is decides what stands in it; the suffix only tells a table and plain text from each other.
 """
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow
 import pyarrow.parquet
 
+from desktune.config.files import KINDS, suffix_of
 from desktune.data.jsons import Objects, decode_objects
-from desktune.data.lines import text_lines
-from desktune.data.places import head_of
+from desktune.data.lines import head_text, text_lines, text_pieces
+from desktune.data.places import head_of, open_bytes
+from desktune.data.raw import Raw
+from desktune.data.tables import table
+from desktune.data.word import word
+from desktune.data.xmls import tmx, xliff
 from desktune.errors import DataError
 from desktune.rows import Origin, Reject
 
-Format = Literal["json", "jsonl", "table", "parquet", "text"]
-Row = Mapping[str, Any]
+Format = Literal["json", "jsonl", "table", "parquet", "arrow", "tmx", "xliff", "docx", "paragraphs", "text"]
 
+FORMAT_WORDS: dict[Format, str] = {
+    "json": "a JSON array",
+    "jsonl": "JSON lines",
+    "table": "a table",
+    "parquet": "Parquet",
+    "arrow": "Arrow",
+    "tmx": "TMX",
+    "xliff": "XLIFF",
+    "docx": "a Word document",
+    "paragraphs": "plain text, a row per paragraph (blank lines part them)",
+    "text": "plain text, a row per line",
+}
 PARQUET_BATCH_ROWS = 1_000
-MOST_FIELD_CHARACTERS = 1 << 26  # csv's own limit of 131,072 is shorter than many documents
-_TABLES = (".csv", ".tsv", ".tab")
-_JSONS = (".json", ".jsonl", ".ndjson")
-
-
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """One row as the file has it."""
-
-    origin: Origin
-    values: Row
+_TABLES = KINDS["tables"]
+_JSONS = KINDS["JSON"]
+_MARKUP = {"tmx": KINDS["TMX"], "xliff": KINDS["XLIFF"]}
+_MARKUP_HEAD = 4_096
 
 
 def format_of(path: Path, encoding: str) -> Format:
     """Return a file's format by its content, then its suffix. Raises DataError for what holds no rows."""
-    head = head_of(path)
-    suffix = path.suffix.lower()
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    if suffix == ".parquet":
-        raise DataError(f"{path}: not a Parquet file (its first bytes are not PAR1); name it by what it is")
-    if suffix in _TABLES:
+    head, suffix = head_of(path), suffix_of(str(path))
+    binary = _binary(head)
+    if binary is not None:
+        return binary
+    if suffix in (".parquet", ".docx", ".arrow"):
+        what = {".parquet": "a Parquet file (its first bytes are not PAR1)", ".docx": "a Word document"}
+        raise DataError(f"{path}: not {what.get(suffix, 'an Arrow file')}; name it by what it is")
+    text = head_text(path, encoding)
+    start = text.lstrip("\ufeff \t\r\n")
+    markup = _markup(path, start, suffix)
+    if markup is not None:
+        return markup
+    if suffix in _TABLES and not _is_object(start):
         return "table"
-    start = next(
-        (line.lstrip() for _, line in text_lines(path, encoding) if isinstance(line, str) and line.strip()), ""
-    )
-    if suffix not in _JSONS and suffix != "" and not start.startswith(("{", "[{")):
-        return "text"
-    if suffix == "" and not start.startswith(("{", "[")):
-        return "text"
+    if suffix not in (*_JSONS, *_TABLES) and not start.startswith(("{", "[{") if suffix else ("{", "[")):
+        return "paragraphs" if _has_paragraphs(text) else "text"
     if start.startswith("["):
         return "json"
     return "json" if start.startswith("{") and _spans_lines(path, encoding, start) else "jsonl"
 
 
-def raw_rows(path: Path, encoding: str) -> Iterator[Raw | Reject]:
+def raw_rows(path: Path, encoding: str, kind: Format | None = None) -> Iterator[Raw | Reject]:
     """Yield the rows of one file.
 
     Raises:
         DataError: the file as a whole cannot be used (broken array, no header, no Parquet, only blank lines).
     """
-    readers = {"json": _array, "jsonl": _json_lines, "table": _table, "parquet": _parquet, "text": _plain}
+    readers = {
+        "json": _array, "jsonl": _json_lines, "table": table, "parquet": _parquet, "arrow": _arrow, "tmx": tmx,
+        "xliff": xliff, "docx": word, "paragraphs": _paragraphs, "text": _plain,
+    }  # fmt: skip
+    kind = kind or format_of(path, encoding)
     count = 0
-    for count, row in enumerate(readers[format_of(path, encoding)](path, encoding), start=1):  # noqa: B007 - counted
+    for count, row in enumerate(readers[kind](path, encoding), start=1):  # noqa: B007 - counted
         yield row
     if not count:
-        raise DataError(
-            f"{path}: no rows in it, only {'a header' if path.suffix.lower() in _TABLES else 'blank lines'}"
-        )
+        what = {"table": "only a header", "tmx": "no <tu>", "xliff": "no unit", "json": "an empty array"}
+        raise DataError(f"{path}: no rows in it, {what.get(kind, 'only blank lines')}")
+
+
+def _binary(head: bytes) -> Format | None:
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):  # a file, or a stream that begins with a message's mark
+        return "arrow"
+    return "docx" if head.startswith(b"PK\x03\x04") else None
+
+
+def _markup(path: Path, start: str, suffix: str) -> Format | None:
+    """Return the kind of an XML file, None for no XML. Raises DataError for XML that is neither of both."""
+    begin = start[:_MARKUP_HEAD]
+    if start.startswith("<"):
+        for kind in ("tmx", "xliff"):
+            if f"<{kind}" in begin or f":{kind} " in begin:
+                return kind
+        if start.startswith("<?xml"):
+            raise DataError(f"{path}: XML that is neither TMX nor XLIFF; export its texts as one of them or as CSV")
+    for kind, suffixes in _MARKUP.items():
+        if suffix in suffixes:
+            raise DataError(f"{path}: no <{kind}> in it; name the file by what it is")
+    return None
+
+
+def _is_object(start: str) -> bool:
+    """Say whether a table's first line is an object of JSON: then the suffix is wrong."""
+    try:
+        return start.startswith("{") and isinstance(json.loads(start.split("\n", 1)[0]), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _array(path: Path, encoding: str) -> Iterator[Raw | Reject]:
     """Yield the objects of a JSON array, or of several objects that span lines. ``Origin.line`` counts rows."""
-    lines = []
-    for number, line in text_lines(path, encoding):
-        if isinstance(line, Reject):
-            raise DataError(f"{path}:{number}: {line.detail}; set data.encoding to the file's encoding")
-        lines.append(line)
-    text = "".join(lines)
-    for number, (value, faults) in enumerate(decode_objects(path, text), start=1):
+    for number, (value, faults) in enumerate(decode_objects(path, text_pieces(path, encoding)), start=1):
         yield _object(Origin(str(path), number), value, faults)
 
 
 def _json_lines(path: Path, encoding: str) -> Iterator[Raw | Reject]:
     """Yield one object per line; a line that is broken is a reject of its own."""
-    objects = Objects()
+    objects, name = Objects(), str(path)
     for number, line in text_lines(path, encoding):
-        origin = Origin(str(path), number)
         if isinstance(line, Reject):
             yield line
         elif line.strip():
+            origin = Origin(name, number)
             try:
                 value, faults = objects.whole(line)
             except (ValueError, RecursionError) as error:
@@ -117,73 +152,6 @@ def _object(origin: Origin, value: Any, faults: Sequence[tuple[str, str]]) -> Ra
     return Raw(origin, value)
 
 
-def _table(path: Path, encoding: str) -> Iterator[Raw | Reject]:
-    """Yield the rows of CSV or TSV; a quoted field may span lines, and the origin is the line it starts on."""
-    csv.field_size_limit(MOST_FIELD_CHARACTERS)
-    lines = (line if isinstance(line, str) else line.excerpt for _, line in text_lines(path, encoding, lenient=True))
-    head = _head_lines(path, encoding)
-    reader = csv.reader(lines, **_dialect(path, head))
-    names = _header(path, reader)
-    while True:
-        origin = Origin(str(path), reader.line_num + 1)
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            if "unexpected end" in str(error):
-                raise DataError(
-                    f'{origin}: a quote that is opened in this row is never closed; double it ("") or close it'
-                ) from error
-            yield Reject(origin, "bad-csv", f"line {reader.line_num}: {error}")
-            continue
-        if not cells:
-            continue
-        if len(cells) != len(names):
-            yield Reject(
-                origin, "ragged-row", f"{len(cells)} cells, the header has {len(names)}", " | ".join(cells)[:200]
-            )
-        else:
-            yield Raw(origin, dict(zip(names, cells, strict=True)))
-
-
-def _dialect(path: Path, head: Sequence[str]) -> dict[str, Any]:
-    """Return delimiter and quoting: what the header counts most of; tabs without quoting where quotes are loose."""
-    header = re.sub(r'"[^"]*"', "", head[0] if head else "")
-    best = "\t" if path.suffix.lower() in (".tsv", ".tab") else max(",;\t", key=header.count)
-    settings: dict[str, Any] = {"delimiter": best, "strict": True}
-    if best == "\t" and not _quotes_hold(head, settings):
-        settings["quoting"] = csv.QUOTE_NONE
-    return settings
-
-
-def _quotes_hold(head: Sequence[str], settings: dict[str, Any]) -> bool:
-    """Say whether quotes in the first lines come in pairs around cells (else they are letters like any other)."""
-    try:
-        widths = {len(cells) for cells in csv.reader(head, **settings) if cells}
-    except csv.Error:
-        return False
-    return len(widths) <= 1
-
-
-def _head_lines(path: Path, encoding: str) -> list[str]:
-    found = (line for _, line in text_lines(path, encoding, lenient=True) if isinstance(line, str))
-    return [line for line, _ in zip(found, range(200), strict=False)]
-
-
-def _header(path: Path, reader: Any) -> list[str]:
-    try:
-        names = [name.strip() for name in next(row for row in reader if row)]
-    except (StopIteration, csv.Error) as error:
-        raise DataError(f"{path}: no header line; the first line of a table names its columns") from error
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(
-            f"{path}:1: the header names {', '.join(map(repr, twice))} twice; give each column its own name"
-        )
-    return names
-
-
 def _parquet(path: Path, encoding: str) -> Iterator[Raw | Reject]:
     """Yield the rows of a Parquet file, a batch at a time."""
     del encoding  # Parquet is UTF-8 by its own rule
@@ -198,6 +166,31 @@ def _parquet(path: Path, encoding: str) -> Iterator[Raw | Reject]:
         raise DataError(f"{path}: not a Parquet file that can be read (after {number} rows): {error}") from error
 
 
+def _arrow(path: Path, encoding: str) -> Iterator[Raw | Reject]:
+    """Yield the rows of an Arrow file or stream (as in the folders of ``datasets``)."""
+    del encoding
+    number = 0
+    try:
+        with open_bytes(path) as file:
+            rows = (values for batch in _arrow_batches(file) for values in batch.to_pylist())
+            for number, values in enumerate(rows, start=1):
+                yield Raw(Origin(str(path), number), values)
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not an Arrow file that can be read (after {number} rows): {error}") from error
+
+
+def _arrow_batches(file: Any) -> Iterator[pyarrow.RecordBatch]:
+    mark = file.read(6)
+    file.seek(0)
+    if mark == b"ARROW1":
+        reader = pyarrow.ipc.open_file(file)
+        batches = (reader.get_batch(index) for index in range(reader.num_record_batches))
+    else:
+        batches = iter(pyarrow.ipc.open_stream(file))
+    for batch in batches:
+        yield from (batch.slice(start, PARQUET_BATCH_ROWS) for start in range(0, len(batch), PARQUET_BATCH_ROWS))
+
+
 def _plain(path: Path, encoding: str) -> Iterator[Raw | Reject]:
     """Yield a text per line."""
     for number, line in text_lines(path, encoding):
@@ -207,15 +200,46 @@ def _plain(path: Path, encoding: str) -> Iterator[Raw | Reject]:
             yield Raw(Origin(str(path), number), {"text": line.rstrip("\r\n")})
 
 
+def _paragraphs(path: Path, encoding: str) -> Iterator[Raw | Reject]:
+    """Yield a text per paragraph, from the line on which it begins; one that cannot be decoded is rejected whole."""
+    lines: list[str] = []
+    first, bad = 0, None
+    for number, line in text_lines(path, encoding):
+        if isinstance(line, Reject):
+            bad = bad or line
+        elif line.strip():
+            first = first if lines else number
+            lines.append(line.rstrip("\r\n"))
+        else:
+            yield from _paragraph(path, first, lines, bad)
+            lines, bad = [], None
+    yield from _paragraph(path, first, lines, bad)
+
+
+def _paragraph(path: Path, first: int, lines: Sequence[str], bad: Reject | None) -> Iterator[Raw | Reject]:
+    if bad is not None:
+        yield bad
+    elif lines:
+        yield Raw(Origin(str(path), first), {"text": "\n".join(lines)})
+
+
+def _has_paragraphs(text: str) -> bool:
+    """Say whether blank lines part blocks of which one at least has several lines."""
+    blocks = [block for block in text.replace("\r\n", "\n").split("\n\n") if block.strip()]
+    return len(blocks) > 1 and any("\n" in block.strip() for block in blocks)
+
+
 def _spans_lines(path: Path, encoding: str, start: str) -> bool:
     """Say whether the first object of a file goes on over line ends (then it is no file of JSON lines)."""
+    line, end, _ = start.partition("\n")
+    if not end:  # one line, or one that is longer than what was looked at
+        return False
     try:
-        Objects().whole(start)
+        Objects().whole(line)
     except (ValueError, RecursionError):
         try:
-            text = "".join(line for _, line in text_lines(path, encoding) if isinstance(line, str))
-            Objects().at(text, len(text) - len(text.lstrip()))
-        except (ValueError, RecursionError):
+            next(decode_objects(path, text_pieces(path, encoding)))
+        except (DataError, RecursionError):
             return False
         return True
     return False

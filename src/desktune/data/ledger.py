@@ -122,9 +122,9 @@ def split_counts(rows: EncodedSet, ends: Sequence[int], *, encoder_decoder: bool
     trained = rows.trained_tokens
     return Split(
         rows=len(rows),
-        duplicates=len(rows) - len(set(rows.batch["key"].to_pylist())),
+        duplicates=len(rows) - len(np.unique(rows.keys)),
         lengths={side: _percentiles(lengths) for side, lengths in sides.items()},
-        truncated=int(np.count_nonzero(rows.batch["truncated"].to_numpy(zero_copy_only=False))),
+        truncated=rows.truncated_rows,
         tokens=int(sum(lengths.sum() for lengths in sides.values())),
         trained_tokens=int(trained.sum()),
         eos_rows=int(np.count_nonzero(np.isin(rows.last_labels, ends))),

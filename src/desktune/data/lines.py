@@ -1,17 +1,19 @@
-"""Bytes → lines of text, numbered, with what cannot be decoded as rejects of their own."""
+"""Bytes → lines of text, numbered, with what cannot be decoded as rejects of their own; or text in pieces."""
 
 from __future__ import annotations
 
 import codecs
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from desktune.data.places import head_of
+from desktune.data.places import head_of, open_bytes
 from desktune.errors import DataError
 from desktune.rows import Origin, Reject
 
 MOST_LINE_BYTES = 1 << 26  # one line of 64 MiB is no row
+PIECE_BYTES = 1 << 20
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -32,20 +34,58 @@ def text_lines(path: Path, encoding: str, *, lenient: bool = False) -> Iterator[
     Raises:
         DataError: the whole file cannot be decoded (UTF-16 or 32 that is broken, or that has no byte order mark).
     """
+    found, skip, wide = _encoding_of(path, head_of(path), encoding)
+    if wide:
+        yield from _wide_lines(path, found)
+    else:
+        yield from _byte_lines(path, found, skip, lenient)
+
+
+def text_pieces(path: Path, encoding: str) -> Iterator[str]:
+    """Yield the text of a file in pieces.
+
+    Raises:
+        DataError: bytes that cannot be decoded, with their offset.
+    """
+    found, skip, _ = _encoding_of(path, head_of(path), encoding)
+    decoder = codecs.getincrementaldecoder(found)()
+    offset = skip
+    with open_bytes(path) as file:
+        file.read(skip)
+        while True:
+            data = file.read(PIECE_BYTES)
+            waiting = len(decoder.getstate()[0])
+            try:
+                yield decoder.decode(data, final=not data)
+            except UnicodeError as error:
+                start = offset - waiting + (error.start if isinstance(error, UnicodeDecodeError) else 0)
+                raise DataError(
+                    f"{path}: byte {start:,} of the file is not {found}; set data.encoding to the file's encoding"
+                ) from error
+            if not data:
+                return
+            offset += len(data)
+
+
+def head_text(path: Path, encoding: str) -> str:
+    """Return the beginning of a file as text, whatever is wrong with it. Raises DataError for what holds no rows."""
     head = head_of(path)
+    found, skip, _ = _encoding_of(path, head, encoding)
+    return codecs.getincrementaldecoder(found)("replace").decode(head[skip:])
+
+
+def _encoding_of(path: Path, head: bytes, encoding: str) -> tuple[str, int, bool]:
+    """Return (encoding, bytes of its mark to skip, whether it has wide units)."""
     mark, found = next(((mark, name) for mark, name in _BOMS if head.startswith(mark)), (b"", encoding))
     wide = codecs.lookup(found).name.startswith(("utf-16", "utf-32"))
     if not mark and not wide and head.count(b"\0") * 3 > len(head):
         raise DataError(f"{path}: looks like UTF-16 without a byte order mark; set data.encoding: utf-16-le")
-    if wide:
-        yield from _wide_lines(path, found)
-    else:
-        yield from _byte_lines(path, found, len(mark), lenient)
+    return found, 0 if wide else len(mark), wide
 
 
 def _wide_lines(path: Path, encoding: str) -> Iterator[Line]:
     try:
-        with open(path, encoding=encoding, newline="\n") as file:
+        with io.TextIOWrapper(open_bytes(path), encoding=encoding, newline="\n") as file:
             yield from enumerate(file, start=1)
     except UnicodeError as error:
         raise DataError(f"{path}: not {encoding}: {error}; set data.encoding to the file's encoding") from error
@@ -53,20 +93,20 @@ def _wide_lines(path: Path, encoding: str) -> Iterator[Line]:
 
 def _byte_lines(path: Path, encoding: str, skip: int, lenient: bool) -> Iterator[Line]:
     offset = skip
-    with open(path, "rb") as file:
-        file.seek(skip)
+    with open_bytes(path) as file:
+        file.read(skip)
         for number, data in enumerate(iter(lambda: file.readline(MOST_LINE_BYTES), b""), start=1):
-            yield number, _decode(data, encoding, Origin(str(path), number), offset if not lenient else -1)
+            yield number, _decode(data, encoding, (path, number), offset if not lenient else -1)
             offset += len(data)
             if len(data) == MOST_LINE_BYTES:
                 offset += _skip_line(file)
 
 
-def _decode(data: bytes, encoding: str, origin: Origin, offset: int) -> str | Reject:
+def _decode(data: bytes, encoding: str, place: tuple[Path, int], offset: int) -> str | Reject:
     """Decode one line; ``offset`` is its place in the file, negative for a lenient reading."""
     if len(data) == MOST_LINE_BYTES:
         return Reject(
-            origin,
+            Origin(str(place[0]), place[1]),
             "long-line",
             f"a line of more than {MOST_LINE_BYTES >> 20} MiB",
             data[:80].decode("ascii", "replace"),
@@ -76,11 +116,11 @@ def _decode(data: bytes, encoding: str, origin: Origin, offset: int) -> str | Re
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
-        place = f"byte {offset + error.start} of the file (0x{data[error.start]:02x}) is not {encoding}"
+        where = f"byte {offset + error.start} of the file (0x{data[error.start]:02x}) is not {encoding}"
         return Reject(
-            origin,
+            Origin(str(place[0]), place[1]),
             "bad-encoding",
-            f"{place}; if all rows are like this, set data.encoding",
+            f"{where}; if all rows are like this, set data.encoding",
             data.decode(encoding, "replace")[:200],
         )
 

@@ -1,33 +1,34 @@
 """``data.train`` and its like → the files to read, each of them looked at before a row is.
 
-What is no text and no Parquet (a renamed archive, a PDF) is refused by its first bytes: its rows would all be rejected
-one by one, with a reason that helps nobody.
+What holds no rows (a renamed archive, a PDF) is refused by its first bytes: its rows would all be rejected one by one,
+with a reason that helps nobody. gzip, zstd and bzip2 are read through, up to a size that no text reaches.
 """
 
 from __future__ import annotations
 
-import glob
-import re
+import io
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from desktune.config.rules_data import file_fault
+import pyarrow
+
+from desktune.config.files import expand, file_fault, set_name
 from desktune.config.schema import Paths
 from desktune.errors import DataError
 
 HEAD_BYTES = 1 << 16
-_WILD = re.compile(r"[*?\[]")
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+MOST_RATIO = 200  # texts shrink to a twentieth at best; a bomb to a thousandth
+FREE_BYTES = 1 << 28  # below 256 MiB any ratio goes: a file of equal rows is no bomb
+_PACKED: tuple[tuple[bytes, str], ...] = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bz2"))
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
-    (b"PK\x03\x04", "a zip archive (also .xlsx and .docx); unpack it, or save the sheet as CSV"),
-    (b"\x1f\x8b", "compressed with gzip; unpack it first (gunzip)"),
-    (b"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it first (unzstd)"),
-    (b"BZh", "compressed with bzip2; unpack it first (bunzip2)"),
     (b"\xfd7zXZ", "compressed with xz; unpack it first (unxz)"),
+    (b"7z\xbc\xaf", "a 7z archive; unpack it first"),
     (b"%PDF", "a PDF; its text has to be extracted first"),
     (b"SQLite format 3", "a SQLite database; export a table as CSV"),
     (b"\x89HDF", "an HDF5 file; export it as Parquet or CSV"),
-    (b"ARROW1", "an Arrow file; save it as Parquet"),
+    (b"\xd0\xcf\x11\xe0", "an old Office file (.doc, .xls); save it as .docx or CSV"),
 )
 
 
@@ -41,8 +42,28 @@ class Pair:
     target_lang: str | None
 
 
-def files_of(paths: Paths) -> list[Path]:
-    """Return every file that ``paths`` names, in a fixed order; both sides for a line-parallel pair.
+@dataclass(frozen=True, slots=True)
+class SetPlace:
+    """A data set of ``datasets``: a folder that ``save_to_disk`` wrote, or a name of the Hub."""
+
+    name: str
+    split: str | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder, or None for one of the Hub."""
+        plain = Path(self.name).expanduser()
+        return plain if plain.is_dir() else None
+
+    def __str__(self) -> str:
+        return self.name if self.split is None else f"{self.name}:{self.split}"
+
+
+Place = Path | SetPlace
+
+
+def places_of(paths: Paths) -> list[Place]:
+    """Return every file and data set that ``paths`` names, in a fixed order; both sides for a line-parallel pair.
 
     Raises:
         DataError: a name leads to nothing that can be read.
@@ -50,7 +71,22 @@ def files_of(paths: Paths) -> list[Path]:
     names = [paths] if isinstance(paths, str) else list(paths.values() if isinstance(paths, dict) else paths)
     if not names:
         raise DataError("an empty list of data files; name at least one")
-    return [file for name in names for file in _expand(name)]
+    return [place for name in names for place in _expanded(name)]
+
+
+def files_of(paths: Paths) -> list[Path]:
+    """Return the files behind ``paths``; of a saved data set those of its folder, of one of the Hub none.
+
+    Raises:
+        DataError: a name leads to nothing that can be read.
+    """
+    files: list[Path] = []
+    for place in places_of(paths):
+        if isinstance(place, Path):
+            files.append(place)
+        elif place.folder is not None:
+            files += sorted(path for path in place.folder.rglob("*") if path.is_file() and path.name[0] != ".")
+    return files
 
 
 def pair_of(paths: dict[str, str], source_lang: str | None, target_lang: str | None) -> Pair:
@@ -66,21 +102,71 @@ def pair_of(paths: dict[str, str], source_lang: str | None, target_lang: str | N
     first, second = paths
     if first == "target" or source_lang == second or target_lang == first:
         first, second = second, first
-    sides = [_expand(paths[key]) for key in (first, second)]
-    if any(len(files) != 1 for files in sides):
-        raise DataError("each side of a line-parallel pair is one file; a pattern here matches several")
+    sides = [_expanded(paths[key]) for key in (first, second)]
+    (source, *others), (target, *more) = sides
+    if others or more or not isinstance(source, Path) or not isinstance(target, Path):
+        raise DataError("each side of a line-parallel pair is one file of text; a name here means something else")
     named = {first, second} == {"source", "target"}
-    return Pair(sides[0][0], sides[1][0], *((source_lang, target_lang) if named else (first, second)))
+    return Pair(source, target, *((source_lang, target_lang) if named else (first, second)))
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """Open a file for reading, unpacked if it is packed.
+
+    Raises:
+        DataError: it cannot be read; while it is read, when it is damaged or unpacks without end.
+    """
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - the caller closes it
+        start = file.read(4)
+        file.seek(0)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    codec = next((name for magic, name in _PACKED if start.startswith(magic)), None)
+    return file if codec is None else io.BufferedReader(_Unpacked(path, file, codec), HEAD_BYTES)
+
+
+class _Unpacked(io.RawIOBase):
+    """The contents of a packed file."""
+
+    def __init__(self, path: Path, file: BinaryIO, codec: str) -> None:
+        self._path, self._file, self._codec = path, file, codec
+        self._stream = pyarrow.CompressedInputStream(pyarrow.PythonFile(file, "r"), codec)
+        self._most = max(FREE_BYTES, MOST_RATIO * path.stat().st_size)
+        self._count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        try:
+            data = self._stream.read(len(buffer))
+        except OSError as error:
+            raise DataError(
+                f"{self._path}: damaged {self._codec} data after {self._count:,} bytes; pack or copy it again"
+            ) from error
+        self._count += len(data)
+        if self._count > self._most:
+            raise DataError(
+                f"{self._path}: unpacks to more than {MOST_RATIO} times its size and {FREE_BYTES >> 20} MiB, which no "
+                "text does; unpack it yourself if it is right"
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def head_of(path: Path) -> bytes:
-    """Return a file's first bytes.
+    """Return a file's first bytes, unpacked.
 
     Raises:
         DataError: it is empty, blank, or of a kind that holds no rows.
     """
     try:
-        with open(path, "rb") as file:
+        with open_bytes(path) as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
@@ -89,22 +175,37 @@ def head_of(path: Path) -> bytes:
     for magic, what in _FOREIGN:
         if head.startswith(magic):
             raise DataError(f"{path}: is {what}")
+    if head.startswith(b"PK\x03\x04"):
+        _check_archive(path)
     return head
 
 
-def _expand(name: str) -> list[Path]:
-    """Return the files of one name: itself, or what a pattern matches, sorted."""
-    plain = Path(name).expanduser() if "\0" not in name else Path()
-    there = "\0" not in name and plain.exists()
-    if _WILD.search(name) and not there:
-        found = sorted(Path(match) for match in glob.glob(str(plain), recursive=True))  # noqa: PTH207 - absolute patterns
-        files = [path for path in found if path.is_file()]
-        if not files:
-            raise DataError(f"{name}: the pattern matches no file")
-        return files
-    fault = file_fault(name)
-    if fault is None:
-        return [plain]
-    if _HUB_NAME.fullmatch(name) and not there and not plain.parent.is_dir():
-        fault += "; if it is a data set of the Hub: those are not built yet, download its file and name that"
-    raise DataError(fault)
+def _check_archive(path: Path) -> None:
+    """Refuse every zip archive but a Word document of a size that can be. Raises DataError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{path}: is a damaged zip archive; unpack it, or save its rows as CSV") from error
+    if "xl/workbook.xml" in sizes:
+        raise DataError(f"{path}: is an Excel sheet (a zip archive); save it as CSV")
+    if "word/document.xml" not in sizes:
+        raise DataError(f"{path}: is a zip archive; unpack it and name its files")
+    if sum(sizes.values()) > max(FREE_BYTES, MOST_RATIO * path.stat().st_size):
+        raise DataError(f"{path}: a Word document that unpacks to {sum(sizes.values()):,} bytes, which no text does")
+
+
+def _expanded(name: str) -> list[Place]:
+    """Return the files of one name: itself, what a pattern matches, or what a folder holds."""
+    found = set_name(name) if name.strip() else None
+    if found is not None:
+        return [SetPlace(*found)]
+    fault = None if "\0" in name else _pattern_fault(name)
+    fault = fault or next((fault for one in expand(name) if (fault := file_fault(one)) is not None), None)
+    if fault is not None:
+        raise DataError(fault)
+    return [Path(one).expanduser() for one in expand(name)]
+
+
+def _pattern_fault(name: str) -> str | None:
+    return None if expand(name) else f"{name}: the pattern matches no file"

@@ -13,21 +13,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow
+from numpy.typing import NDArray
+
 from desktune import durable
 from desktune.config.schema import DataSection, Paths
-from desktune.data.encode import DATA_VERSION, Kit, encode
+from desktune.data.encode import DATA_VERSION, Kit
+from desktune.data.encoding import Encoder, encode_chunks
+from desktune.data.hub import set_hash
 from desktune.data.ledger import Ledger, Source, source_counts, split_counts
-from desktune.data.places import files_of
+from desktune.data.places import SetPlace, files_of, places_of
 from desktune.data.read import read
-from desktune.data.specials import Specials
-from desktune.data.split import split
-from desktune.data.store import EncodedSet, open_set, write
-from desktune.data.template import compile_template, render
+from desktune.data.split import held_out
+from desktune.data.store import EncodedSet, Shelf, open_set, write_batches
 from desktune.errors import DataError
 from desktune.events import Decision, Emit, Event, Note, Progress, Warn
-from desktune.rows import Encoded, Origin, Reject, Rendered
+from desktune.rows import Example, Origin, Reject
 
 _PROGRESS_ROWS = 5_000
+_LEAKED = "in-validation"
+_SHELVES = "shelves"
 
 
 @dataclass(frozen=True)
@@ -50,12 +56,15 @@ class _Batch:
     """What became of the rows behind one key of ``data:``."""
 
     read: int
-    rows: list[Encoded]
+    shelf: Shelf
     rejects: list[Reject]
     special_text: int
 
     def counts(self) -> Source:
-        return source_counts(self.read, len(self.rows), self.rejects, self.special_text)
+        kept = self.read - len(self.rejects)
+        if kept != self.shelf.rows - sum(reject.reason == _LEAKED for reject in self.rejects):
+            raise RuntimeError(f"the ledger does not balance: {kept} rows kept of {self.shelf.rows} that were encoded")
+        return source_counts(self.read, kept, self.rejects, self.special_text)
 
 
 def prepare(section: DataSection, kit: Kit, seed: int, cache: Path | None, emit: Emit) -> Prepared:
@@ -79,11 +88,8 @@ def prepare(section: DataSection, kit: Kit, seed: int, cache: Path | None, emit:
     folder = None if cache is None else cache / fingerprint[:16]
     prepared = None if folder is None else _reused(folder, fingerprint, emit)
     if prepared is None:
-        prepared = _build(section, kit, seed, fingerprint, emit)
-        if _stamps(section) != before:
-            raise DataError("a data file changed while it was read; start again when it is complete")
-        if folder is not None:
-            prepared = _stored(prepared, folder)
+        job = _Job(section, kit, seed, fingerprint, before)
+        prepared = job.build(None, emit) if folder is None else _stored(job, folder, emit)
     for table in prepared.ledger.tables():
         emit(table)
     return prepared
@@ -93,8 +99,8 @@ def prepare_test(section: DataSection, kit: Kit, emit: Emit) -> EncodedSet:
     """Read and encode ``data.test``. Raises DataError when there is none or none of its rows can be used."""
     if section.test is None:
         raise DataError("data.test: no test file is configured; name one, or use --split validation")
-    batch = _encoded("test", section.test, section, kit, emit)
-    rows = EncodedSet.from_rows(batch.rows)
+    batch = _encoded("test", section.test, Encoder(kit, section), None, emit)
+    rows = EncodedSet(list(batch.shelf.batches()))
     counts = {"test": split_counts(rows, kit.ends, encoder_decoder=kit.family.encoder_decoder)}
     for table in Ledger({"test": batch.counts()}, counts).tables():
         emit(table)
@@ -118,6 +124,7 @@ def fingerprint_of(section: DataSection, kit: Kit, seed: int) -> str:
         "version": DATA_VERSION,
         "section": section.model_dump(mode="json", exclude={"test"}),
         "files": [[str(file), durable.sha256(file)] for file in _files(section)],
+        "sets": [[str(place), set_hash(place)] for place in _sets(section)],
         "tokenizer": kit.tokenizer_hash,
         "family": kit.family.name,
         "task": kit.task,
@@ -127,8 +134,20 @@ def fingerprint_of(section: DataSection, kit: Kit, seed: int) -> str:
 
 
 def _files(section: DataSection) -> list[Path]:
-    files = files_of(section.train) if section.train is not None else []
-    return files if isinstance(section.validation, int | float) else [*files, *files_of(section.validation)]
+    return [file for paths in _paths(section) for file in files_of(paths)]
+
+
+def _sets(section: DataSection) -> list[SetPlace]:
+    """Return the data sets of the Hub, which are no files here."""
+    places = [place for paths in _paths(section) for place in places_of(paths)]
+    return [place for place in places if isinstance(place, SetPlace) and place.folder is None]
+
+
+def _paths(section: DataSection) -> Iterator[Paths]:
+    if section.train is not None:
+        yield section.train
+    if not isinstance(section.validation, int | float):
+        yield section.validation
 
 
 def _stamps(section: DataSection) -> list[tuple[int, int]]:
@@ -136,34 +155,66 @@ def _stamps(section: DataSection) -> list[tuple[int, int]]:
     return [(stat.st_size, stat.st_mtime_ns) for stat in found]
 
 
-def _build(section: DataSection, kit: Kit, seed: int, fingerprint: str, emit: Emit) -> Prepared:
-    said: list[str] = []
-    speak = _recording(emit, said)
-    if kit.task == "causal" and kit.tokenizer.chat_template:
-        speak(
-            Decision(
-                "data.template", "chat template", "the tokenizer has one: a pair becomes a user's turn and an answer"
-            )
+@dataclass(frozen=True)
+class _Job:
+    """Everything that prepared rows depend on."""
+
+    section: DataSection
+    kit: Kit
+    seed: int
+    fingerprint: str
+    stamps: list[tuple[int, int]]
+
+    def build(self, staged: Path | None, emit: Emit) -> Prepared:
+        """Make the rows, in files of a staging folder or in memory. Raises DataError."""
+        said: list[str] = []
+        speak = _recording(emit, said)
+        if self.kit.task == "causal" and self.kit.tokenizer.chat_template:
+            why = "the tokenizer has one: a pair becomes a user's turn and an answer"
+            speak(Decision("data.template", "chat template", why))
+        sources, chosen = self._split(None if staged is None else staged / _SHELVES, speak)
+        splits = {name: _set(batches, staged and staged / f"{name}.arrow") for name, batches in chosen.items()}
+        splits = {name: rows for name, rows in splits.items() if len(rows)}
+        _warn_of_specials(sources, speak)
+        if _stamps(self.section) != self.stamps:
+            raise DataError("a data file changed while it was read; start again when it is complete")
+        encoder_decoder, ends = self.kit.family.encoder_decoder, self.kit.ends
+        ledger = Ledger(
+            {name: source.counts() for name, source in sources.items()},
+            {name: split_counts(rows, ends, encoder_decoder=encoder_decoder) for name, rows in splits.items()},
+            tuple(said),
         )
-    batch = _encoded("train", section.train or [], section, kit, speak)
-    sources = {"train": batch}
-    if isinstance(section.validation, int | float):
-        train, held = split(batch.rows, section.validation, seed, speak)
-    else:
-        sources["validation"] = _encoded("validation", section.validation, section, kit, speak)
-        held = sources["validation"].rows
-        sources["train"] = batch = _without_leak(batch, {row.key for row in held}, speak)
-        train = batch.rows
-    splits = {"train": EncodedSet.from_rows(train), **({"validation": EncodedSet.from_rows(held)} if held else {})}
-    _warn_of_specials(sources, speak)
-    encoder_decoder = kit.family.encoder_decoder
-    ledger = Ledger(
-        {name: source.counts() for name, source in sources.items()},
-        {name: split_counts(rows, kit.ends, encoder_decoder=encoder_decoder) for name, rows in splits.items()},
-        tuple(said),
-    )
-    rejected = [reject for source in sources.values() for reject in source.rejects]
-    return Prepared(splits["train"], splits.get("validation"), ledger, fingerprint, rejected)
+        rejected = [reject for source in sources.values() for reject in source.rejects]
+        return Prepared(splits["train"], splits.get("validation"), ledger, self.fingerprint, rejected)
+
+    def _split(
+        self, shelves: Path | None, emit: Emit
+    ) -> tuple[dict[str, _Batch], dict[str, Iterator[pyarrow.RecordBatch]]]:
+        """Read and encode all rows; returns what was read by key of ``data:``, and what each split will hold."""
+        section, encoder = self.section, Encoder(self.kit, self.section)
+        batch = _encoded("train", section.train or [], encoder, shelves, emit)
+        if isinstance(section.validation, int | float):
+            held = held_out(batch.shelf.keys, section.validation, self.seed, emit)
+            chosen = {"train": batch.shelf.chosen(~held)}
+            if held.any():
+                chosen["validation"] = batch.shelf.chosen(held)
+            return {"train": batch}, chosen
+        other = _encoded("validation", section.validation, encoder, shelves, emit)
+        leaked = np.isin(batch.shelf.keys, other.shelf.keys)
+        if leaked.any():
+            batch = _without_leak(batch, leaked, emit)
+        return (
+            {"train": batch, "validation": other},
+            {"train": batch.shelf.chosen(~leaked), "validation": other.shelf.batches()},
+        )
+
+
+def _set(batches: Iterator[pyarrow.RecordBatch], path: Path | None) -> EncodedSet:
+    """Return batches as a set: mapped from the file that they are written to, or in memory."""
+    if path is None:
+        return EncodedSet(list(batches))
+    write_batches(batches, path)
+    return open_set(path)
 
 
 def _recording(emit: Emit, said: list[str]) -> Emit:
@@ -179,67 +230,63 @@ def _recording(emit: Emit, said: list[str]) -> Emit:
     return speak
 
 
-def _encoded(key: str, paths: Paths, section: DataSection, kit: Kit, emit: Emit) -> _Batch:
+def _encoded(key: str, paths: Paths, encoder: Encoder, shelves: Path | None, emit: Emit) -> _Batch:
     """Take the rows of one key of ``data:`` all the way to ids. Raises DataError when none is left."""
     rejects: list[Reject] = []
-    counts = {"read": 0, "special": 0}
-    rendered = _rendered(read(paths, section, emit), section, kit.specials, rejects, counts)
-    rows: list[Encoded] = []
-    for row in encode(rendered, kit, section):
-        if isinstance(row, Reject):
-            rejects.append(row)
-        else:
-            rows.append(row)
-            if len(rows) % _PROGRESS_ROWS == 0:
-                emit(Progress(f"data.{key}", len(rows)))
+    special, said = 0, 0
+    counted = _Counted(read(paths, encoder.section, emit), rejects)
+    if shelves is not None:
+        durable.make_folder(shelves)
+    shelf = Shelf(None if shelves is None else shelves / f"{key}.arrow")
+    for chunk in encode_chunks(iter(counted), encoder):
+        shelf.add(chunk.batch)
+        rejects += chunk.rejects
+        special += chunk.special_text
+        if shelf.rows - said >= _PROGRESS_ROWS:
+            said = shelf.rows
+            emit(Progress(f"data.{key}", said))
+    shelf.close()
     rejects.sort(key=lambda reject: (reject.origin.file, reject.origin.line))
-    if not rows:
+    if not shelf.rows:
         first = rejects[0]
         raise DataError(
-            f"data.{key}: none of its {counts['read']:,} rows can be used; "
+            f"data.{key}: none of its {counted.rows:,} rows can be used; "
             f"the first, {first.origin}: {first.reason}: {first.detail}"
         )
-    return _Batch(counts["read"], rows, rejects, counts["special"])
+    return _Batch(counted.rows, shelf, rejects, special)
 
 
-def _rendered(
-    rows: Iterator[Any], section: DataSection, specials: Specials, rejects: list[Reject], counts: dict[str, int]
-) -> Iterator[Rendered]:
-    """Yield the rows that were read as text; rejects go into ``rejects``, and rows are counted."""
-    template = compile_template(section.template)
-    for row in rows:
-        counts["read"] += 1
-        if isinstance(row, Reject):
-            rejects.append(row)
-            continue
-        cleaned = specials.clean_example(row)
-        counts["special"] += cleaned is not row
-        result = render(cleaned, template)
-        if isinstance(result, Reject):
-            rejects.append(result)
-        else:
-            yield result
+class _Counted:
+    """The rows that were read, without the rejects among them, which go into a list."""
+
+    def __init__(self, rows: Iterator[Example | Reject], rejects: list[Reject]) -> None:
+        self.rows, self._source, self._rejects = 0, rows, rejects
+
+    def __iter__(self) -> Iterator[Example]:
+        for row in self._source:
+            self.rows += 1
+            if isinstance(row, Reject):
+                self._rejects.append(row)
+            else:
+                yield row
 
 
-def _without_leak(batch: _Batch, held_out: set[str], emit: Emit) -> _Batch:
-    """Leave out the training rows that are held out too. Raises DataError when nothing is left to train on."""
-    leaked = [
-        Reject(row.origin, "in-validation", "the same row is held out", row.prompt[:200])
-        for row in batch.rows
-        if row.key in held_out
-    ]
-    if not leaked:
-        return batch
-    rows = [row for row in batch.rows if row.key not in held_out]
-    if not rows:
+def _without_leak(batch: _Batch, leaked: NDArray[np.bool_], emit: Emit) -> _Batch:
+    """Count the training rows that are held out too as rejects. Raises DataError when nothing is left to train on."""
+    if leaked.all():
         raise DataError("data.validation: holds every row of data.train; hold other rows out")
+    rejects = [
+        Reject(Origin(file, line), _LEAKED, "the same row is held out", prompt[:200])
+        for part in batch.shelf.chosen(leaked)
+        for file, line, prompt in zip(*(part[name].to_pylist() for name in ("file", "line", "prompt")), strict=True)
+    ]
     emit(
         Warn(
-            f"{len(leaked):,} rows of data.train stand in data.validation too and are not trained on "
-            f"(first: {leaked[0].origin})"
+            f"{len(rejects):,} rows of data.train stand in data.validation too and are not trained on "
+            f"(first: {rejects[0].origin})"
         )
     )
-    return _Batch(batch.read, rows, [*batch.rejects, *leaked], batch.special_text)
+    return _Batch(batch.read, batch.shelf, [*batch.rejects, *rejects], batch.special_text)
 
 
 def _warn_of_specials(sources: Mapping[str, _Batch], emit: Emit) -> None:
@@ -248,12 +295,11 @@ def _warn_of_specials(sources: Mapping[str, _Batch], emit: Emit) -> None:
         emit(Warn(f"{count:,} rows spell a special token of the tokenizer; a space in it makes it plain text"))
 
 
-def _stored(prepared: Prepared, folder: Path) -> Prepared:
-    """Write prepared rows and return them mapped from the file. Raises OutOfDisk."""
-    with durable.staging(folder, replace=True) as staged:
-        for name, rows in (("train", prepared.train), ("validation", prepared.validation)):
-            if rows is not None:
-                write(rows, staged / f"{name}.arrow")
+def _stored(job: _Job, folder: Path, emit: Emit) -> Prepared:
+    """Make prepared rows in a folder and return them mapped from it. Raises DataError, OutOfDisk."""
+    with durable.staging(folder, replace=True) as staged, durable.disk_errors(staged):
+        prepared = job.build(staged, emit)
+        durable.remove_folder(staged / _SHELVES)
         lines = (json.dumps(row, ensure_ascii=False) for row in prepared.rejected_json())
         durable.write_rows(staged / "rejected.jsonl", lines)
         durable.write_json(staged / "ledger.json", {"fingerprint": prepared.fingerprint, **prepared.ledger.to_json()})

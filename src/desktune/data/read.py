@@ -10,24 +10,25 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain, islice, zip_longest
-from pathlib import Path
 from typing import Any
 
 from desktune.config.schema import DataSection, Paths
-from desktune.data.fields import Columns, find_columns
-from desktune.data.formats import Raw, raw_rows
+from desktune.data.fields import Columns, find_columns, schema_of
+from desktune.data.formats import FORMAT_WORDS, format_of, raw_rows
+from desktune.data.hub import set_rows
 from desktune.data.lines import text_lines
-from desktune.data.places import Pair, files_of, pair_of
-from desktune.data.turns import conversation
+from desktune.data.places import Pair, Place, SetPlace, pair_of, places_of
+from desktune.data.raw import Raw
+from desktune.data.turns import conversation, tools_of
 from desktune.errors import DataError
-from desktune.events import Decision, Emit, Warn, silent
+from desktune.events import Decision, Emit, silent
 from desktune.languages import matches
 from desktune.rows import Example, Origin, Reject, RowKind
 
 PEEK_ROWS = 100
 FEW_ROWS = 100  # below this many rows one unreadable row is always allowed
 _NAMED_ROWS = 3
-READABLE = frozenset({"other-language"})  # reasons that say nothing against the file
+READABLE = frozenset({"other-language", "untranslated"})  # reasons that say nothing against the file
 
 
 def read(paths: Paths, section: DataSection, emit: Emit) -> Iterator[Example | Reject]:
@@ -39,9 +40,9 @@ def read(paths: Paths, section: DataSection, emit: Emit) -> Iterator[Example | R
     if isinstance(paths, dict):
         pair = pair_of(paths, section.source_lang, section.target_lang)
         return _watched(_parallel(pair, section.encoding), section, f"{pair.source} and {pair.target}")
-    files = files_of(paths)
-    place = str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
-    return _watched(_files(files, section, emit), section, place)
+    places = places_of(paths)
+    name = str(places[0]) if len(places) == 1 else f"{places[0]} and {len(places) - 1} more"
+    return _watched(_files(places, section, emit), section, name)
 
 
 def row_kind(section: DataSection) -> RowKind:
@@ -57,34 +58,54 @@ def row_kind(section: DataSection) -> RowKind:
     return "text" if section.format == "text" else "pair"
 
 
-def _files(files: list[Path], section: DataSection, emit: Emit) -> Iterator[Example | Reject]:
+def _files(places: list[Place], section: DataSection, emit: Emit) -> Iterator[Example | Reject]:
     known: Columns | None = None
-    for path in files:
-        rows = raw_rows(path, section.encoding)
+    for place in places:
+        what, rows = _opened(place, section, emit)
         peeked = list(islice(rows, PEEK_ROWS))
         found = [row.values for row in peeked if isinstance(row, Raw)]
         if not found:
             yield from (row for row in chain(peeked, rows) if isinstance(row, Reject))
             continue
-        columns = find_columns(str(path), found, section)
+        _refuse_mixture(place, peeked, rows, section)
+        columns = find_columns(str(place), found, section)
         if known is not None and columns.kind != known.kind:
             raise DataError(
-                f"{path}: its rows are of the kind {columns.kind} ({columns}), those before of {known.kind} ({known})"
+                f"{place}: its rows are of the kind {columns.kind} ({columns}), those before of {known.kind} ({known})"
             )
         if columns.guessed and columns != known:
-            emit(Decision("data.fields", str(columns), f"by the names in {path}"))
-            _warn_of_material(columns, found, section, emit)
+            emit(Decision("data.format", columns.schema or columns.kind, f"{place} is {what}"))
+            emit(Decision("data.fields", str(columns), f"by the names in {place}"))
         known = columns
         for row in chain(peeked, rows):
             yield row if isinstance(row, Reject) else _example(row, columns, section)
 
 
-def _warn_of_material(columns: Columns, rows: list[Mapping[str, Any]], section: DataSection, emit: Emit) -> None:
-    """Say that the ``input`` of instruction rows is not read unless the template asks for it."""
-    filled = sum(bool(row.get("input")) for row in rows)
-    if columns.source == "instruction" and filled and "{input}" not in section.template:
-        emit(Warn(f"{filled} of the first {len(rows)} rows have an 'input' that the model will not read; "
-                  'write data.template: "{instruction}\\n{input}"'))  # fmt: skip
+def _opened(place: Place, section: DataSection, emit: Emit) -> tuple[str, Iterator[Raw | Reject]]:
+    """Return what a place is, in words, and its rows."""
+    if isinstance(place, SetPlace):
+        return "a data set of datasets", set_rows(place, emit)
+    kind = format_of(place, section.encoding)
+    return FORMAT_WORDS[kind], raw_rows(place, section.encoding, kind)
+
+
+def _refuse_mixture(
+    place: Place, peeked: list[Raw | Reject], rows: Iterator[Raw | Reject], section: DataSection
+) -> None:
+    """Refuse a file of several forms of rows, with counts over the whole file: one of them would be lost."""
+    if section.format != "auto" or section.fields:
+        return
+    seen = Counter(schema_of(row.values) for row in peeked if isinstance(row, Raw))
+    seen.pop("", None)
+    most = max(seen.values(), default=0)
+    if seen.total() - most <= max(1, section.max_rejected * len(peeked)):
+        return
+    counts = seen + Counter(schema_of(row.values) or "other" for row in rows if isinstance(row, Raw))
+    said = ", ".join(f"{count:,} {schema}" for schema, count in counts.most_common())
+    raise DataError(
+        f"{place}: holds rows of several forms ({said}); put each form into a file of its own, or choose one with "
+        "data.format and raise data.max_rejected"
+    )
 
 
 def _parallel(pair: Pair, encoding: str) -> Iterator[Example | Reject]:
@@ -112,18 +133,15 @@ def _example(row: Raw, columns: Columns, section: DataSection) -> Example | Reje
     """Return one raw row typed, or why it cannot be."""
     values: Mapping[str, Any] = row.values
     if columns.nested:
-        values = {**row.values, **_inner(row.values.get(columns.nested))}
+        values = {**row.values, **_sides(row.values.get(columns.nested), columns)}
     lost = next((name for name in _texts_of(columns) if name not in values), None)
     if lost is not None:
         return Reject(row.origin, "missing-field", f"no field {lost!r}", _excerpt(row.values))
     fields = tuple((name, value) for name, value in values.items() if isinstance(value, str))
     if columns.kind == "messages":
-        turns = conversation(row.origin, values[columns.messages])
-        if isinstance(turns, Reject):
-            return turns
-        return _in_language(
-            _judged(Example(row.origin, "messages", messages=turns, fields=fields)), values, columns, section
-        )
+        talk = _conversation(row.origin, values[columns.messages], values.get("tools"))
+        talk = talk if isinstance(talk, Reject) else _judged(replace(talk, fields=fields))
+        return _in_language(talk, values, columns, section)
     wrong = next((name for name in _texts_of(columns) if not isinstance(values[name], str)), None)
     if wrong is not None:
         kind = {"NoneType": "null", "dict": "object"}.get(type(values[wrong]).__name__, type(values[wrong]).__name__)
@@ -131,12 +149,33 @@ def _example(row: Raw, columns: Columns, section: DataSection) -> Example | Reje
     if columns.kind == "text":
         example = Example(row.origin, "text", text=values[columns.text], fields=fields)
     else:
-        example = Example(row.origin, "pair", values[columns.source], values[columns.target], fields=fields)
+        source = _with_material(values[columns.source], values.get(columns.material) if columns.material else None)
+        example = Example(row.origin, "pair", source, values[columns.target], fields=fields)
     return _in_language(_judged(example), values, columns, section)
 
 
-def _inner(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _conversation(origin: Origin, messages: Any, offered: Any) -> Example | Reject:
+    turns, tools = conversation(origin, messages), tools_of(origin, offered)
+    if isinstance(turns, Reject):
+        return turns
+    return tools if isinstance(tools, Reject) else Example(origin, "messages", messages=turns, tools=tools)
+
+
+def _with_material(source: str, material: Any) -> str:
+    return f"{source}\n{material}" if isinstance(material, str) and material.strip() else source
+
+
+def _sides(value: Any, columns: Columns) -> Mapping[str, Any]:
+    """Return both texts of a translation by the codes of ``columns`` (``en-GB`` stands for ``en`` and ``en-US``)."""
+    if not isinstance(value, dict):
+        return {}
+    keys = {code: code if code in value else _same_language(code, value) for code in (columns.source, columns.target)}
+    return {**value, **{code: value[key] for code, key in keys.items() if key is not None}}
+
+
+def _same_language(code: str, value: Mapping[str, Any]) -> str | None:
+    plain = code.replace("_", "-").split("-")[0]
+    return next((key for key in value if matches(key, plain)), None)
 
 
 def _texts_of(columns: Columns) -> tuple[str, ...]:
@@ -163,6 +202,8 @@ def _in_language(
             return Reject(row.origin, "other-language", f"{side} is {said!r}, not {asked!r}", row.source[:200])
         codes[side] = asked or said
     identity = values.get(columns.id or "")
+    if identity is None and not any(codes.values()):
+        return row
     return replace(row, **codes, id=None if identity is None else str(identity))
 
 
@@ -177,8 +218,8 @@ def _judged(example: Example) -> Example | Reject:
     for name in empty:
         if not texts[name].strip():
             return Reject(example.origin, f"empty-{name}", "", _excerpt(dict(example.fields)))
-    contents = (message.content for message in example.messages)
-    for text in chain((texts[name] for name in empty), contents):
+    contents = (text for message in example.messages for text in (message.content, message.extra))
+    for text in chain((texts[name] for name in empty), contents, (example.tools,)):
         fault = _text_fault(text)
         if fault:
             return Reject(example.origin, *fault, excerpt=text[:200].encode("utf-8", "replace").decode("utf-8"))

@@ -40,14 +40,18 @@ class Specials:
     def clean_example(self, example: Example) -> Example:
         """Return the row without special tokens in its values; the same object when there was nothing to do."""
         texts = (example.source, example.target, example.text, *(value for _, value in example.fields))
-        contents = (message.content for message in example.messages)
-        if self.pattern is None or not any(self.pattern.search(text) for text in (*texts, *contents)):
+        contents = (text for message in example.messages for text in (message.content, message.extra))
+        if self.pattern is None or not any(self.pattern.search(text) for text in (*texts, *contents, example.tools)):
             return example
         return replace(
             example,
             source=self.clean(example.source),
             target=self.clean(example.target),
             text=self.clean(example.text),
-            messages=tuple(replace(message, content=self.clean(message.content)) for message in example.messages),
+            messages=tuple(
+                replace(message, content=self.clean(message.content), extra=self.clean(message.extra))
+                for message in example.messages
+            ),
+            tools=self.clean(example.tools),
             fields=tuple((name, self.clean(value)) for name, value in example.fields),
         )

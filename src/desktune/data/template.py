@@ -90,7 +90,8 @@ def _conversation(example: Example) -> Rendered:
     """Render the turns before the first answer as prompt and that answer as completion, for people and evaluation."""
     first = next(index for index, message in enumerate(example.messages) if message.role == "assistant")
     prompt = "\n".join(message.content for message in example.messages[:first])
-    return _keyed(example, prompt, example.messages[first].content, example.messages)
+    answer = example.messages[first]
+    return _keyed(example, prompt, answer.content or answer.extra, example.messages)
 
 
 def _keyed(example: Example, prompt: str, completion: str, messages: tuple[Message, ...] = ()) -> Rendered:
@@ -102,7 +103,13 @@ def _keyed(example: Example, prompt: str, completion: str, messages: tuple[Messa
         example.source_lang,
         example.target_lang,
     ]
+    content += [[message.extra for message in messages], example.tools] if _uses_tools(example) else []
     key = hashlib.sha256(json.dumps(content, ensure_ascii=False).encode("utf-8")).hexdigest()
     return Rendered(
-        example.origin, example.kind, prompt, completion, messages, example.source_lang, example.target_lang, key
-    )
+        example.origin, example.kind, prompt, completion, messages, example.source_lang, example.target_lang, key,
+        example.tools,
+    )  # fmt: skip
+
+
+def _uses_tools(example: Example) -> bool:
+    return example.tools != "" or any(message.extra for message in example.messages)

@@ -1,0 +1,78 @@
+"""Rows that helpers encode are those that one process encodes, to the byte and in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer
+
+from desktune.config.schema import DataSection
+from desktune.data import encoding
+from desktune.data.encode import Kit
+from desktune.data.encoding import Encoder, encode_chunks
+from desktune.data.store import Shelf
+from desktune.errors import DataError
+from desktune.families import FAMILIES
+from desktune.rows import Example, Origin
+
+CHUNK_ROWS = 512
+ROWS = 3 * CHUNK_ROWS + 100
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "CHUNK_ROWS", CHUNK_ROWS)
+
+
+def encoder_of(folder: Path, family: str, **settings: object) -> Encoder:
+    kit = Kit.of(AutoTokenizer.from_pretrained(folder), FAMILIES[family], FAMILIES[family].task)
+    return Encoder(kit, DataSection(max_source_length=12, **settings))
+
+
+def rows(count: int = ROWS) -> Iterator[Example]:
+    """Rows of which some are too long and some spell a special token."""
+    for number in range(count):
+        text = f"the dog sees {number}" + " again" * (number % 7) + " </s>" * (number % 50 == 0)
+        yield Example(Origin("a", number + 1), "pair", text, f"le chien {number}", fields=(("source", text),))
+
+
+@pytest.mark.parametrize("family", ["t5", pytest.param("marian", marks=pytest.mark.slow)])
+def test_helpers_encode_the_same(request: pytest.FixtureRequest, family: str) -> None:
+    encoder = encoder_of(request.getfixturevalue(f"tiny_{family}"), family)
+    alone = list(encode_chunks(rows(), encoder, helpers=1))
+    helped = list(encode_chunks(rows(), encoder, helpers=2, many=CHUNK_ROWS))
+    assert len(helped) == len(alone) == 4
+    for one, other in zip(alone, helped, strict=True):
+        assert one.batch.equals(other.batch)
+        assert one.rejects == other.rejects
+        assert one.special_text == other.special_text
+    assert sum(len(chunk.rejects) for chunk in helped) > 50
+    assert sum(chunk.special_text for chunk in helped) == ROWS // 50 + 1
+    assert sum(chunk.batch.num_rows + len(chunk.rejects) for chunk in helped) == ROWS
+
+
+def test_a_fault_in_a_helper_is_told_as_in_one_process(tiny_t5: Path) -> None:
+    encoder = encoder_of(tiny_t5, "t5", overlong="error")
+    texts = []
+    for helpers in (1, 2):
+        with pytest.raises(DataError) as raised:
+            list(encode_chunks(rows(), encoder, helpers=helpers, many=CHUNK_ROWS))
+        texts.append(str(raised.value))
+    assert texts[0] == texts[1]
+    assert "overlong-source" in texts[0]
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_shelf_gives_back_what_was_chosen(tiny_t5: Path, tmp_path: Path, stored: bool) -> None:
+    shelf = Shelf(tmp_path / "rows.arrow" if stored else None)
+    for chunk in encode_chunks(rows(), encoder_of(tiny_t5, "t5"), helpers=1):
+        shelf.add(chunk.batch)
+    shelf.close()
+    assert sum(batch.num_rows for batch in shelf.batches()) == shelf.rows == len(shelf.keys)
+    odd = shelf.keys.view("u1").reshape(shelf.rows, -1)[:, 0] % 2 == 1
+    lines = [line for batch in shelf.batches() for line in batch["line"].to_pylist()]
+    found = [line for batch in shelf.chosen(odd) for line in batch["line"].to_pylist()]
+    assert found == [line for line, taken in zip(lines, odd, strict=True) if taken]
+    assert 0 < len(found) < len(lines)
