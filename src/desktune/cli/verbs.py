@@ -12,7 +12,6 @@ from desktune.errors import UserError, nearest
 NOT_BUILT = {
     "data inspect": "desktune data show prints rows as the model gets them",
     "data report": "desktune data prepare prints the ledger of rows",
-    "data clean": "",
     "data align": "",
     "data spelling": "",
     "train-all": "desktune train CFG model.name=... trains one model at a time",

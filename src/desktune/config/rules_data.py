@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path as File
 
+from desktune.config.cleaning import cleaning_faults
 from desktune.config.faults import Path, excerpt_free, shown
 from desktune.config.rules import Facts, Found, Rule
 from desktune.config.schema import Config, DataSection
@@ -111,10 +112,10 @@ def encoding_exists(facts: Facts) -> Iterator[Found]:
         )
 
 
-def cleaning_is_later(facts: Facts) -> Iterator[Found]:
-    """Filters are names of the contract that this version does not have."""
-    for name in facts.config.data.cleaning:
-        yield ("data", "cleaning", name), "no filter is built yet in this version; allowed: cleaning: {}"
+def cleaning_is_known(facts: Facts) -> Iterator[Found]:
+    """Filters exist and have limits that they take."""
+    for path, text in cleaning_faults(facts.config.data.cleaning):
+        yield ("data", "cleaning", *path), text
 
 
 def files_are_there(facts: Facts) -> Iterator[Found]:
@@ -141,7 +142,7 @@ DATA_RULES: tuple[Rule, ...] = (
     template_is_whole,
     fields_are_ours,
     encoding_exists,
-    cleaning_is_later,
+    cleaning_is_known,
 )
 
 

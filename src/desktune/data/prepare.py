@@ -15,6 +15,7 @@ from typing import Any
 
 from desktune import durable
 from desktune.config.schema import DataSection, Paths
+from desktune.data.clean.apply import apply
 from desktune.data.encode import DATA_VERSION, Kit, encode
 from desktune.data.ledger import Ledger, Source, source_counts, split_counts
 from desktune.data.places import files_of
@@ -183,7 +184,8 @@ def _encoded(key: str, paths: Paths, section: DataSection, kit: Kit, emit: Emit)
     """Take the rows of one key of ``data:`` all the way to ids. Raises DataError when none is left."""
     rejects: list[Reject] = []
     counts = {"read": 0, "special": 0}
-    rendered = _rendered(read(paths, section, emit), section, kit.specials, rejects, counts)
+    cleaned = apply(read(paths, section, emit), section, key, emit, lambda text: len(kit.tokenizer.tokenize(text)))
+    rendered = _rendered(cleaned, section, kit.specials, rejects, counts)
     rows: list[Encoded] = []
     for row in encode(rendered, kit, section):
         if isinstance(row, Reject):

@@ -19,7 +19,9 @@ import numpy as np
 
 from desktune.rows import Origin
 
-PIECE = 5  # letters; Jaccard over 5-letter pieces is usual for short texts (Leskovec et al., Mining of Massive Datasets, 3)
+PIECE = (
+    5  # letters; Jaccard over 5-letter pieces is usual for short texts (Leskovec et al., Mining of Massive Datasets, 3)
+)
 _BANDS, _BAND_ROWS = 8, 4
 _CACHE_KIB = 65_536
 _COMMIT_ROWS = 10_000
@@ -61,11 +63,11 @@ class Seen:
         found = self._base.execute("SELECT place FROM exact WHERE key=?", (_key(text.encode()),)).fetchone()
         return None if found is None else Earlier(1.0, found[0])
 
-    def nearest(self, text: str) -> Earlier | None:
-        """Return the most like of the earlier rows that share a band."""
+    def nearest(self, text: str, direction: str) -> Earlier | None:
+        """Return the most like of the earlier rows that share a band; rows of another direction are none."""
         candidates = {
             found[0]
-            for key in _band_keys(text)
+            for key in _band_keys(text, direction)
             if (found := self._base.execute("SELECT row FROM band WHERE key=?", (key,)).fetchone()) is not None
         }
         pieces = _pieces(text)
@@ -78,14 +80,14 @@ class Seen:
                 best = Earlier(likeness, place)
         return best
 
-    def add(self, text: str, origin: Origin, *, near: bool) -> None:
-        """Remember a row; the first one stays where two have the same key."""
+    def add(self, text: str, origin: Origin, near: str | None) -> None:
+        """Remember a row, for nearly equal ones by its direction too; the first one stays where two have one key."""
         self._base.execute("INSERT OR IGNORE INTO exact VALUES (?, ?)", (_key(text.encode()), str(origin)))
         self._rows += 1
-        if near:
+        if near is not None:
             packed = zlib.compress(text.encode(), 1)
             self._base.execute("INSERT INTO text VALUES (?, ?, ?)", (self._rows, str(origin), packed))
-            keys = ((key, self._rows) for key in _band_keys(text))
+            keys = ((key, self._rows) for key in _band_keys(text, near))
             self._base.executemany("INSERT OR IGNORE INTO band VALUES (?, ?)", keys)
         if self._rows % _COMMIT_ROWS == 0:
             self._base.execute("COMMIT")
@@ -106,10 +108,10 @@ def _pieces(text: str) -> set[str]:
     return {text[start : start + PIECE] for start in range(max(1, len(text) - PIECE + 1))}
 
 
-def _band_keys(text: str) -> Iterator[int]:
+def _band_keys(text: str, direction: str) -> Iterator[int]:
     letters = np.frombuffer(text.ljust(PIECE).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
     windows = np.lib.stride_tricks.sliding_window_view(letters, PIECE)
     hashes = np.unique((windows * _POWERS).sum(axis=1, dtype=np.uint64))
     values = ((hashes * _FACTORS + _ADDENDS) >> np.uint64(16)).min(axis=1)
     for number, band in enumerate(values.reshape(_BANDS, _BAND_ROWS)):
-        yield _key(bytes([number]) + band.tobytes())
+        yield _key(f"{number} {direction} ".encode() + band.tobytes())

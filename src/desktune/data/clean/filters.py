@@ -35,6 +35,7 @@ class Filter:
     score: Scorer
     bounds: Bounds
     limit: str
+    drops: bool = True  # else it only scores
 
     def accept(self, score: float | None) -> bool:
         """Say whether a score is inside the limit; what cannot be judged is accepted."""
@@ -92,7 +93,9 @@ def _scorer(name: str, means: Means, emit: Emit) -> Scorer | None:
 
 def _tokens(means: Means) -> Scorer:
     if means.count is None:
-        raise UserError("data.cleaning.filters.token_ratio: counts tokens; name a tokenizer (--tokenizer tokenizer.json)")
+        raise UserError(
+            "data.cleaning.filters.token_ratio: counts tokens; name a tokenizer (--tokenizer tokenizer.json)"
+        )
     return lengths.token_ratio(means.count)
 
 

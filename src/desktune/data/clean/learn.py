@@ -47,7 +47,10 @@ def languages(rows: Sequence[Example], detect: Detect) -> Langs:
         if len(groups[row.source_lang]) < _LANGUAGE_ROWS:
             groups[row.source_lang].append(row)
     return {
-        said: (_majority(detect, [row.source or row.text for row in group]), _majority(detect, [row.target for row in group]))
+        said: (
+            _majority(detect, [row.source or row.text for row in group]),
+            _majority(detect, [row.target for row in group]),
+        )
         for said, group in groups.items()
     }
 

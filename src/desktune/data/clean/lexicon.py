@@ -116,4 +116,6 @@ def _cells(
         pieces.append((given[None, :] * len(targets) + known[:, None]).ravel())
         widths += [len(given)] * len(known)
     flat = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int64)
-    return flat, np.concatenate(([0], np.cumsum(widths, dtype=np.int64)))[:-1] if widths else np.zeros(0, dtype=np.int64)
+    return flat, np.concatenate(([0], np.cumsum(widths, dtype=np.int64)))[:-1] if widths else np.zeros(
+        0, dtype=np.int64
+    )

@@ -22,7 +22,8 @@ _REFERENCE = re.compile(
     re.IGNORECASE,
 )
 _CAPTION = re.compile(
-    r"\s*(?:fig(?:ure|\.)|tab(?:le|leau|\.)|plate|planche|map|carte|annexe?|appendix)\s*[A-Z]?[\divx]+\s*[.:–—-]", re.IGNORECASE
+    r"\s*(?:fig(?:ure|\.)|tab(?:le|leau|\.)|plate|planche|map|carte|annexe?|appendix)\s*[A-Z]?[\divx]+\s*[.:–—-]",
+    re.IGNORECASE,
 )
 _MONTHS = (
     "jan(?:uary|vier)?|feb(?:ruary)?|f[ée]v(?:rier)?|mar(?:ch|s)?|apr(?:il)?|avr(?:il)?|may|mai|june?|juin|july?|juillet"
@@ -63,7 +64,9 @@ def ocr_faults(text: str) -> float:
     words = text.split()
     if not words:
         return 0.0
-    stray = sum(len(word) == 1 and _LETTER.match(word) is not None and word not in _ALONE and word < "\u0370" for word in words)
+    stray = sum(
+        len(word) == 1 and _LETTER.match(word) is not None and word not in _ALONE and word < "\u0370" for word in words
+    )
     stray = 0 if stray == 1 and len(words) > 3 else stray
     inside = sum(
         any(mark.search(word) for mark in (_DIGIT_INSIDE, _CASE_INSIDE, _SIGN_INSIDE, _NO_VOWEL)) for word in words
