@@ -16,11 +16,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from tests.data.clean.corrupt import Row, corrupt, measured
+
 from desktune.config.schema import DataSection
 from desktune.data.clean.apply import apply
 from desktune.events import Table, silent
 from desktune.rows import Example, Origin, Reject
-from tests.data.clean.corrupt import Row, corrupt, measured
 
 
 def clean(rows: list[Row], preset: str, show: bool) -> tuple[dict[int, tuple[str, str]], float, dict[int, str]]:
@@ -70,8 +71,13 @@ def main() -> None:
         for name, one in found.items():
             why = Counter(reasons[index] for index, row in enumerate(rows) if row.kind == name and index in reasons)
             said = ", ".join(f"{reason} {count}" for reason, count in why.most_common(4))
-            print(f"  {name:22}{one.rows:5} rows  recall {one.recall:.2f}  (dropped {one.dropped}, mended {one.mended})  {said}")
-        print("  lost, by filter:", dict(Counter(reasons[i] for i, row in enumerate(rows) if row.kind is None and i in reasons)))
+            print(
+                f"  {name:22}{one.rows:5} rows  recall {one.recall:.2f}  (dropped {one.dropped}, mended {one.mended})  {said}"
+            )
+        print(
+            "  lost, by filter:",
+            dict(Counter(reasons[i] for i, row in enumerate(rows) if row.kind is None and i in reasons)),
+        )
         for index in [i for i, row in enumerate(rows) if row.kind is None and i in reasons][: options.lost]:
             print("   ", reasons[index], rows[index].pair)
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MiB")

@@ -113,7 +113,7 @@ PRESETS: dict[str, tuple[Limit, Limit]] = {
     "punctuation": (-4, -2),
     "brackets": (4, 1),
     "truncated": (0.4, 0.85),
-    "lexicon": (False, "auto"),
+    "lexicon": (0.5, "auto"),
     "embedding": (False, False),
     "duplicates": (True, True),
     "near_duplicates": (False, 0.8),

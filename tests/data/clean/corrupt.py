@@ -17,6 +17,7 @@ GERMAN = (
     "Die Frau liest ein Buch neben dem alten Haus am Fluss.", "Drei Hunde laufen schnell über die grüne Wiese.",
     "Ein Junge springt im Sommer fröhlich in das kalte Wasser.",
 )  # fmt: skip
+SITES = ("river", "harbour", "museum", "library", "station")
 OCR = str.maketrans({"l": "1", "o": "0", "m": "rn", "e": "c"})
 
 
@@ -110,7 +111,7 @@ def reference(pair: Pair, other: Pair, rng: random.Random) -> Pair:
 
 
 def broken_address(pair: Pair, other: Pair, rng: random.Random) -> Pair:
-    return f"{pair[0]} www.example.org/a{rng.randint(1, 999)}", f"{pair[1]} www.example.org/b{rng.randint(1, 999)}"
+    return f"{pair[0]} www.{rng.choice(SITES)}.org", f"{pair[1]} www.{rng.choice(SITES)}.net"
 
 
 KINDS: dict[str, Kind] = {
@@ -121,26 +122,31 @@ KINDS: dict[str, Kind] = {
     )
 }  # fmt: skip
 
+SCARCE_FIRST = sorted(KINDS, key=["other_number", "mojibake", "lost_letters"].__contains__, reverse=True)
+
 
 def corrupt(pairs: Sequence[Pair], share: float, seed: int) -> list[Row]:
-    """Return the pairs with ``share`` of them damaged, the kinds in turn.
+    """Return the pairs with ``share`` of them damaged, each kind as often as the others where the rows allow it.
 
     Duplicates repeat a row that stands before them and is sound, so that which of two is dropped is no matter of luck.
     """
     rng = random.Random(seed)
-    doomed = rng.sample(range(len(pairs) // 20, len(pairs)), round(share * len(pairs)))
+    late = range(len(pairs) // 20, len(pairs))
+    numbered = [index for index in late if other_number(pairs[index], pairs[index], rng)]
+    doomed = set(rng.sample(numbered, min(len(numbered), round(share * len(pairs) / len(KINDS)))))
+    doomed |= set(rng.sample(sorted(set(late) - doomed), round(share * len(pairs)) - len(doomed)))
     rows = [Row(pair, None, pair) for pair in pairs]
-    sound = sorted(set(range(len(pairs))) - set(doomed))
-    names = list(KINDS)
-    for turn, index in enumerate(doomed):
-        for step in range(len(names)):  # the next kind that this row can have
-            name = names[(turn + step) % len(names)]
+    sound = sorted(set(range(len(pairs))) - doomed)
+    doomed = rng.sample(sorted(doomed), len(doomed))
+    for name in SCARCE_FIRST:
+        for index in (index for index in doomed if rows[index].kind is None):
+            if sum(row.kind == name for row in rows) * len(KINDS) >= len(doomed):
+                break
             earlier = [one for one in sound[:400] if one < index]
             other = pairs[rng.choice(earlier if "duplicate" in name else sound)]
             damaged = KINDS[name](pairs[index], other, rng)
             if damaged is not None:
                 rows[index] = Row(damaged, name, other if "duplicate" in name else pairs[index])
-                break
     return rows
 
 

@@ -163,11 +163,23 @@ class Cleaner:
         finally:
             self.seen.close()
 
+    def new(self, row: Example, text: str) -> bool:
+        """Say whether a row that was not read (a turned one) is new, and take it as seen."""
+        if self._repeats(row, text) is not None:
+            return False
+        self._add(row, text)
+        return True
+
     def table(self, title: str) -> Table:
         """Return what every filter did."""
         tally = self.tally
-        rows = [(name, f"{tally.rows:,}", f"changed {tally.changed[name]:,}", _share(tally.changed[name], tally.rows), "")
-                for name in self._changes]  # fmt: skip
+        rows = [
+            (name, f"{tally.rows:,}", f"changed {count:,}", _share(count, tally.rows), "")
+            for name, count in ((name, tally.changed[name]) for name in self._changes)
+        ]
+        if tally.dropped["empty"]:
+            rows.append(("empty", f"{tally.rows:,}", f"{tally.dropped['empty']:,}",
+                         _share(tally.dropped["empty"], tally.rows), ""))  # fmt: skip
         rows += [
             (
                 name,
@@ -196,11 +208,8 @@ class Cleaner:
         if any(row.kind == "pair" for row in sample) or self._on("language") or self._on("script"):
             self._langs = languages(sample, self._setup.means.detect())
             for said, guess in self._langs.items():
-                if said is None or guess[1] is not None:
-                    pair = " → ".join(
-                        code or "unclear" for code in (said or guess[0], guess[1]) if code or said is None
-                    )
-                    self._emit(Decision("data.cleaning", pair, f"languages, where rows do not say them, {_of(sample)}"))
+                pair = " → ".join(code for code in (said or guess[0] or "unclear", guess[1]) if code)
+                self._emit(Decision("data.cleaning", pair, f"where rows do not say their languages, {_of(sample)}"))
         wanted = dict(self.limits)
         if self._setup.features:
             wanted = {name: PRESETS[name][1] if limit is False else limit for name, limit in wanted.items()}
@@ -261,11 +270,7 @@ class Cleaner:
         texts = self._texts(row)
         if not all(one.accept(one.score(texts)) for one in self._relaxed if applies(one, texts)):
             return False
-        text = folded(texts.sides)
-        if self._repeats(row, text) is not None:
-            return False
-        self._add(row, text)
-        return True
+        return self.new(row, folded(texts.sides))
 
     def _compared(self, row: Example, langs: Any, scores: dict[str, float | None], text: str) -> Verdict:
         repeated = self._repeats(row, text)

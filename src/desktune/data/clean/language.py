@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import langcodes
@@ -23,11 +24,26 @@ _SCRIPTS: dict[str, tuple[str, ...]] = {  # ISO 15924 → first words of Unicode
 }  # fmt: skip
 _NO_WORDS = frozenset({"zxx"})  # what py3langid calls a text that is no language
 
-Detect = Callable[[str], dict[str, float]]
+
+@dataclass(frozen=True)
+class Detect:
+    """A language detector: the likeliest language of a text, and the probability of a given one."""
+
+    likeliest: Callable[[str], tuple[str, float]]
+    ranked: Callable[[str], list[tuple[str, float]]]
+    known: frozenset[str]
+
+    def probability(self, text: str, code: str) -> float | None:
+        """Return how probable a language is; None for one that is not known."""
+        if code not in self.known:
+            return None
+        line = " ".join(text.split())
+        best, probable = self.likeliest(line)
+        return probable if best == code else dict(self.ranked(line))[code]
 
 
 def detector() -> Detect:
-    """Return language → probability for a text (py3langid: langid.py of Lui & Baldwin 2012; its model is in the wheel).
+    """Return the detector (py3langid: langid.py of Lui & Baldwin 2012; its model is in the wheel).
 
     Raises:
         MissingExtra: py3langid is not installed.
@@ -36,7 +52,7 @@ def detector() -> Detect:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    return lambda text: dict(identifier.rank(" ".join(text.split())))
+    return Detect(identifier.classify, identifier.rank, frozenset(identifier.labels))
 
 
 def language(detect: Detect) -> Scorer:
@@ -50,7 +66,7 @@ def language(detect: Detect) -> Scorer:
             probable
             for side, code in zip(row.sides, row.langs, strict=True)
             if code is not None and sum(map(str.isalpha, side)) >= _FEW_LETTERS
-            if (probable := detect(side).get(primary(code))) is not None
+            if (probable := detect.probability(side, primary(code))) is not None
         ]
         return min(found, default=None)
 
@@ -61,7 +77,7 @@ def detected(detect: Detect, text: str) -> str | None:
     """Return the language of a text, or None where it has too few letters or none is probable."""
     if sum(map(str.isalpha, text)) < _FEW_LETTERS:
         return None
-    code, probable = next(iter(detect(text).items()))
+    code, probable = detect.likeliest(" ".join(text.split()))
     return None if probable < 0.5 or code in _NO_WORDS else code
 
 

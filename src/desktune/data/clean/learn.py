@@ -24,7 +24,7 @@ _RATIO_SIGMAS = 3.5  # Iglewicz & Hoaglin 1993: outliers of the modified z-score
 _LENGTH_SIGMAS = 4.5
 _LEAST_RATIO = 1.6  # a learnt ratio never forbids less than this
 _LEAST_LENGTH = 300
-_LEXICON_SIGMAS = 3.0
+_LEXICON_SIGMAS = 2.0  # measured: 0.5 % of sound rows lie below, 93 % of swapped ones
 _LEAST_SAMPLE = 50
 
 Bounds = tuple[float, float]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
 
 from desktune.compat import require
 from desktune.data.clean.texts import Scorer, Texts
 
 _NUMBER = re.compile(r"\d+(?:[.,’'\u00a0\u202f ]\d{3})*(?:[.,]\d+)?")
+_ZERO_CENTS = re.compile(r"[.,]00?$")
 _NO_DIGITS = re.compile(r"\D")
 _URL = re.compile(r"https?://[^\s<>\"')\]]+|www\.[^\s<>\"')\]]+|[\w.+-]+@[\w-]+\.[\w.]+")
 _WRITTEN_OUT = 20  # numbers up to here may be words on the other side
@@ -48,7 +48,7 @@ def numbers(row: Texts) -> float | None:
 
 
 def _digits(number: str) -> str:
-    return _NO_DIGITS.sub("", number).lstrip("0") or "0"
+    return _NO_DIGITS.sub("", _ZERO_CENTS.sub("", number)).lstrip("0") or "0"
 
 
 def _large(counts: Counter[str]) -> Counter[str]:
@@ -101,8 +101,3 @@ def truncated(centre: float) -> Scorer:
 def ends(text: str) -> bool:
     """Say whether a text ends a sentence, quotes and brackets aside."""
     return text.rstrip(_CLOSERS).endswith(tuple(_ENDS))
-
-
-def share_ending(rows: list[Texts], side: Callable[[Texts], str]) -> float:
-    """Return the share of rows whose side ends a sentence."""
-    return sum(ends(side(row)) for row in rows) / len(rows) if rows else 0.0

@@ -39,12 +39,14 @@ _SENTENCE_END = re.compile(r"[.!?…。！？](?:\s|$)")
 _ABSTRACT_CHARACTERS, _ABSTRACT_SENTENCES = 800, 5
 _NGRAMS = range(2, 6)
 _FEW_WORDS = 8
+_LONG_PHRASE = 4  # words
 
 
 def letters(text: str) -> float:
     """Share of letters (and marks of letters) in what is no space; Gopher asks 0.8 of *words* to have one."""
-    count = sum(not char.isspace() for char in text)
-    return sum(char.isalpha() or char >= "\u0900" for char in text) / count if count else 0.0
+    count = len("".join(text.split()))
+    marks = 0 if text.isascii() else sum(char >= "\u0900" and not char.isalpha() for char in text)
+    return min(1.0, (sum(map(str.isalpha, text)) + marks) / count) if count else 0.0
 
 
 def breakage() -> Callable[[str], float]:
@@ -87,7 +89,8 @@ def repetition(text: str) -> float:
 def _covered(words: list[str], size: int) -> float:
     counts = Counter(zip(*(words[start:] for start in range(size)), strict=False))
     phrase, count = counts.most_common(1)[0]
-    return count * sum(map(len, phrase)) / sum(map(len, words)) if count > 1 else 0.0
+    least = 2 if size >= _LONG_PHRASE else 3  # "a black dog and a black cat" repeats nothing
+    return count * sum(map(len, phrase)) / sum(map(len, words)) if count >= least else 0.0
 
 
 def references(text: str) -> float:
