@@ -72,7 +72,8 @@ def main() -> None:
             why = Counter(reasons[index] for index, row in enumerate(rows) if row.kind == name and index in reasons)
             said = ", ".join(f"{reason} {count}" for reason, count in why.most_common(4))
             print(
-                f"  {name:22}{one.rows:5} rows  recall {one.recall:.2f}  (dropped {one.dropped}, mended {one.mended})  {said}"
+                f"  {name:22}{one.rows:5} rows  recall {one.recall:.2f}",
+                f" (dropped {one.dropped}, mended {one.mended})  {said}",
             )
         print(
             "  lost, by filter:",

@@ -103,7 +103,7 @@ PRESETS: dict[str, tuple[Limit, Limit]] = {
     "references": (False, 0.5),
     "dates": (False, 0.8),
     "abstracts": (False, False),
-    "copied": (0.95, 0.8),
+    "copied": (0.95, 0.9),
     "length_ratio": (3, "auto"),
     "token_ratio": (False, False),
     "script": (0.5, 0.8),

@@ -15,9 +15,10 @@ from desktune.errors import UserError
 from desktune.events import Emit, Warn
 
 Way = Literal["least", "most", "ratio"]
-PARALLEL = frozenset(
-    {"copied", "length_ratio", "token_ratio", "numbers", "urls", "punctuation", "brackets", "truncated", "lexicon", "embedding"}
-)  # fmt: skip
+PARALLEL = frozenset({
+    "copied", "length_ratio", "token_ratio", "numbers", "urls", "punctuation", "brackets", "truncated", "lexicon",
+    "embedding",
+})  # fmt: skip
 _WAYS: dict[str, Way] = {
     "min_characters": "least", "max_characters": "most", "min_words": "least", "information": "least",
     "mojibake": "most", "ocr": "most", "repetition": "most", "references": "most", "dates": "most",

@@ -13,7 +13,7 @@ from desktune.compat import require
 from desktune.data.clean.texts import Scorer, Texts
 from desktune.languages import primary
 
-_FEW_LETTERS = 8  # below this a side says too little
+_FEW_LETTERS = 20  # below this a side, half of it a name, says too little
 _SCRIPTS: dict[str, tuple[str, ...]] = {  # ISO 15924 → first words of Unicode character names
     "Latn": ("LATIN",), "Cyrl": ("CYRILLIC",), "Grek": ("GREEK",), "Arab": ("ARABIC",), "Hebr": ("HEBREW",),
     "Deva": ("DEVANAGARI",), "Beng": ("BENGALI",), "Taml": ("TAMIL",), "Telu": ("TELUGU",), "Thai": ("THAI",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from itertools import groupby
 
 from desktune.compat import require
 
@@ -13,8 +14,8 @@ _CASE_INSIDE = re.compile(r"[a-zà-ÿ]{2,}[A-ZÀ-Þ]{1,2}[a-zà-ÿ]|[A-ZÀ-Þ][a
 _SIGN_INSIDE = re.compile(r"[^\W\d_][|\\^~¬¦§¤]+[^\W\d_]|[|\\^~¬¦§¤]{2,}|[^\W\d_]-$")
 _SPACED_APOSTROPHE = re.compile(r"(?<=[^\W\d_]) ['’](?=[^\W\d_])|(?<=[^\W\d_])['’] (?=[^\W\d_])|[^\W\d_] ['’] [^\W\d_]")
 _NO_VOWEL = re.compile(r"[bcdfghjklmnpqrstvwxz]{5,}", re.IGNORECASE)
-_ALONE = frozenset("aàâdeinouyAIOUYÀÉEN&")  # letters that are words somewhere in Latin script
-_LETTER = re.compile(r"[^\W\d_]")
+_ALONE = frozenset("aàâdeinouy")  # letters that are words somewhere in Latin script
+_SPELT = 3  # single letters in a row
 _REFERENCE = re.compile(
     r"\b(?:fig(?:ure|\.)?s?|tab(?:le|leau|leaux|\.)?s?|eq(?:uation|\.)?s?|appendi(?:x|ces)|annexe?s?)\s*[A-Z]?\d+[a-z]?"
     r"(?:[.–-]\d+)*|\bet al\b\.?|\bdoi\s*:\s*\S+|\bpp?\.\s*\d+(?:\s*[-–]\s*\d+)?|\bISBN\b[\s\d-]+|\bISSN\b[\s\d-]+"
@@ -62,18 +63,26 @@ def breakage() -> Callable[[str], float]:
 
 
 def ocr_faults(text: str) -> float:
-    """Share of words with a mark of bad OCR: stray letters, digits or signs or capitals in a word, spaced apostrophes."""
+    """Share of words with a mark of bad OCR: stray letters, digits, signs or capitals inside, spaced apostrophes."""
     words = text.split()
     if not words:
         return 0.0
-    stray = sum(
-        len(word) == 1 and _LETTER.match(word) is not None and word not in _ALONE and word < "\u0370" for word in words
-    )
-    stray = 0 if stray == 1 and len(words) > 3 else stray
     inside = sum(
         any(mark.search(word) for mark in (_DIGIT_INSIDE, _CASE_INSIDE, _SIGN_INSIDE, _NO_VOWEL)) for word in words
     )
-    return min(1.0, (stray + inside + len(_SPACED_APOSTROPHE.findall(text))) / len(words))
+    return min(1.0, (_stray(words) + inside + len(_SPACED_APOSTROPHE.findall(text))) / len(words))
+
+
+def _stray(words: list[str]) -> int:
+    """Count single letters: all of a word that is spelt out (``t h e``), and lower-case ones that are no words.
+
+    One of the latter is let pass, since texts of science have symbols; capitals name plans and vitamins.
+    """
+    runs = [(short, list(run)) for short, run in groupby(words, lambda word: len(word) == 1 and word.isalpha())]
+    spelt = sum(len(run) for short, run in runs if short and len(run) >= _SPELT)
+    single = [word for short, run in runs if short and len(run) < _SPELT for word in run]
+    lone = sum(word.islower() and word not in _ALONE and word < "\u0370" for word in single)
+    return spelt + (lone if lone > 1 or len(words) <= _SPELT else 0)
 
 
 def repetition(text: str) -> float:
@@ -90,7 +99,7 @@ def _covered(words: list[str], size: int) -> float:
     counts = Counter(zip(*(words[start:] for start in range(size)), strict=False))
     phrase, count = counts.most_common(1)[0]
     least = 2 if size >= _LONG_PHRASE else 3  # "a black dog and a black cat" repeats nothing
-    return count * sum(map(len, phrase)) / sum(map(len, words)) if count >= least else 0.0
+    return min(1.0, count * sum(map(len, phrase)) / sum(map(len, words))) if count >= least else 0.0
 
 
 def references(text: str) -> float:
