@@ -33,7 +33,7 @@ def clean(rows: list[Row], preset: str, show: bool) -> tuple[dict[int, tuple[str
     section = DataSection(cleaning={"preset": preset})
     kept, reasons = {}, {}
     start = time.perf_counter()
-    for row in apply(examples, section, "bench", say if show else silent):
+    for row in apply(examples, section, "train", say if show else silent):
         if isinstance(row, Reject):
             reasons[row.origin.line] = row.reason.removeprefix("clean:")
         else:

@@ -127,6 +127,7 @@ def test_prepare_counts_what_was_cleaned(tmp_path: Path, tiny_t5: Path) -> None:
     assert counts.read == 62 == counts.kept + 3
     assert {reject.reason for reject in prepared.rejected} == {"clean:copied", "clean:duplicates"}
     assert any("held.jsonl:1" in reject.detail for reject in prepared.rejected)
+    assert prepared.ledger.sources["validation"].kept == 1
     plain = section.model_copy(update={"cleaning": {}})
     assert fingerprint_of(plain, kit, 1) != fingerprint_of(section, kit, 1)
 

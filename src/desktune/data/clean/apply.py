@@ -75,9 +75,10 @@ def apply(
     emit: Emit,
     count: Callable[[str], int] | None = None,
 ) -> Iterator[Example | Reject]:
-    """Clean rows by ``data.cleaning``; without settings they pass untouched. Rejects pass.
+    """Clean the rows of ``data.train`` by ``data.cleaning``; without settings they pass untouched. Rejects pass.
 
-    Training rows that nearly repeat a row of ``data.validation`` (its own files) are duplicates too.
+    Rows of files that are held out pass untouched too: dropping the hard ones would flatter every score. Training
+    rows that repeat one of ``data.validation`` (its own files) are duplicates.
 
     Args:
         rows: As read.
@@ -91,18 +92,18 @@ def apply(
         MissingExtra: a package that a filter needs is not installed.
     """
     cleaning = parse_cleaning(section.cleaning)
-    if not any(resolved(cleaning).values()):
+    if key != "train" or not any(resolved(cleaning).values()):
         yield from rows
         return
     cleaner = Cleaner(Setup(cleaning, Means(_once(), count, cleaning.embedding_model)), emit)
-    if key == "train" and not isinstance(section.validation, int | float):
+    if not isinstance(section.validation, int | float):
         cleaner.remember(read(section.validation, section, silent))
     for verdict in cleaner.verdicts(rows):
         if isinstance(verdict, Reject):
             yield verdict
         else:
             yield verdict.row if verdict.dropped is None else verdict.reject()
-    emit(cleaner.table(f"cleaning of data.{key}"))
+    emit(cleaner.table("cleaning of data.train"))
 
 
 def _once() -> Callable[[], Detect]:
@@ -127,7 +128,6 @@ class Cleaner:
 
     def __init__(self, setup: Setup, emit: Emit) -> None:
         self.tally = Tally()
-        self.seen = Seen()
         self.limits = resolved(setup.cleaning)
         self._setup, self._emit = setup, emit
         self._changes: Mapping[str, Change] = changes_of(self.limits)
@@ -135,6 +135,7 @@ class Cleaner:
         self._filters: list[Filter] = []
         self._relaxed: list[Filter] = []
         self._filter_limits: dict[str, str] = {}
+        self.seen = Seen()
 
     def remember(self, rows: Iterable[Example | Reject]) -> None:
         """Take the rows of a held-out file as seen."""
@@ -146,13 +147,11 @@ class Cleaner:
 
     def verdicts(self, rows: Iterator[Example | Reject]) -> Iterator[Verdict | Reject]:
         """Yield a verdict for every row; what was rejected before passes."""
-        sample = [
-            row if isinstance(row, Reject) else self._mended(row, self.tally) for row in islice(rows, SAMPLE_ROWS)
-        ]
-        self._learn([row for row in sample if isinstance(row, Example)])
-        rest = (row if isinstance(row, Reject) else self._mended(row, self.tally) for row in rows)
+        mended = (row if isinstance(row, Reject) else self._mended(row, self.tally) for row in rows)
         try:
-            for row in chain(sample, rest):
+            sample = list(islice(mended, SAMPLE_ROWS))
+            self._learn([row for row in sample if isinstance(row, Example)])
+            for row in chain(sample, mended):
                 if isinstance(row, Reject):
                     yield row
                     continue

@@ -12,8 +12,8 @@ import hashlib
 import sqlite3
 import unicodedata
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -108,10 +108,11 @@ def _pieces(text: str) -> set[str]:
     return {text[start : start + PIECE] for start in range(max(1, len(text) - PIECE + 1))}
 
 
-def _band_keys(text: str, direction: str) -> Iterator[int]:
+@lru_cache(maxsize=4)  # a row is looked up, then added
+def _band_keys(text: str, direction: str) -> tuple[int, ...]:
     letters = np.frombuffer(text.ljust(PIECE).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
     windows = np.lib.stride_tricks.sliding_window_view(letters, PIECE)
     hashes = np.unique((windows * _POWERS).sum(axis=1, dtype=np.uint64))
     values = ((hashes * _FACTORS + _ADDENDS) >> np.uint64(16)).min(axis=1)
-    for number, band in enumerate(values.reshape(_BANDS, _BAND_ROWS)):
-        yield _key(f"{number} {direction} ".encode() + band.tobytes())
+    bands = enumerate(values.reshape(_BANDS, _BAND_ROWS))
+    return tuple(_key(f"{number} {direction} ".encode() + band.tobytes()) for number, band in bands)

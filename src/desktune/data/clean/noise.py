@@ -9,11 +9,12 @@ from itertools import groupby
 
 from desktune.compat import require
 
-_DIGIT_INSIDE = re.compile(r"[^\W\d_]{2,}[01358]+[^\W\d_]|[^\W\d_][01358]+[^\W\d_]{2,}")
-_CASE_INSIDE = re.compile(r"[a-zà-ÿ]{2,}[A-ZÀ-Þ]{1,2}[a-zà-ÿ]|[A-ZÀ-Þ][a-zà-ÿ]+[|!][a-zà-ÿ]")
-_SIGN_INSIDE = re.compile(r"[^\W\d_][|\\^~¬¦§¤]+[^\W\d_]|[|\\^~¬¦§¤]{2,}|[^\W\d_]-$")
+_DIGIT_INSIDE = r"[^\W\d_]{2,}[01358]+[^\W\d_]|[^\W\d_][01358]+[^\W\d_]{2,}"
+_CASE_INSIDE = r"[a-zà-ÿ]{2,}[A-ZÀ-Þ]{1,2}[a-zà-ÿ]|[A-ZÀ-Þ][a-zà-ÿ]+[|!][a-zà-ÿ]"
+_SIGN_INSIDE = r"[^\W\d_][|\\^~¬¦§¤]+[^\W\d_]|[|\\^~¬¦§¤]{2,}|[^\W\d_]-$"
+_NO_VOWEL = r"(?i:[bcdfghjklmnpqrstvwxz]{5,})"
+_DAMAGED = re.compile("|".join((_DIGIT_INSIDE, _CASE_INSIDE, _SIGN_INSIDE, _NO_VOWEL)))
 _SPACED_APOSTROPHE = re.compile(r"(?<=[^\W\d_]) ['’](?=[^\W\d_])|(?<=[^\W\d_])['’] (?=[^\W\d_])|[^\W\d_] ['’] [^\W\d_]")
-_NO_VOWEL = re.compile(r"[bcdfghjklmnpqrstvwxz]{5,}", re.IGNORECASE)
 _ALONE = frozenset("aàâdeinouy")  # letters that are words somewhere in Latin script
 _SPELT = 3  # single letters in a row
 _REFERENCE = re.compile(
@@ -67,9 +68,7 @@ def ocr_faults(text: str) -> float:
     words = text.split()
     if not words:
         return 0.0
-    inside = sum(
-        any(mark.search(word) for mark in (_DIGIT_INSIDE, _CASE_INSIDE, _SIGN_INSIDE, _NO_VOWEL)) for word in words
-    )
+    inside = sum(_DAMAGED.search(word) is not None for word in words)
     return min(1.0, (_stray(words) + inside + len(_SPACED_APOSTROPHE.findall(text))) / len(words))
 
 
