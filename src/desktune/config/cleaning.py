@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from desktune.config.faults import shown
 from desktune.errors import ConfigError, nearest
@@ -17,7 +17,16 @@ from desktune.errors import ConfigError, nearest
 Preset = Literal["none", "light", "strict"]
 Number = Annotated[float, Field(ge=-100, le=1e9)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Off = Literal[False]
+
+
+def _no_number(value: Any) -> Any:
+    """Let no 0 pass for false: a limit of 0 is a limit."""
+    if value is not False:
+        raise ValueError("not false")
+    return value
+
+
+Off = Annotated[Literal[False], BeforeValidator(_no_number)]
 Limit = float | str | bool | None
 _DOCS = "desktune data clean --help names every filter"
 

@@ -87,7 +87,7 @@ class DataSection(Section):
     encoding: str = Field(default="utf-8", description="encoding of text files; a byte order mark is recognised")
     cleaning: dict[str, Any] = Field(
         default_factory=dict,
-        description="rows of train mended and dropped before the split: {preset: none, light or strict, filters: {name: limit}}",
+        description="how rows of train are mended and dropped: {preset: none, light or strict, filters: {name: limit}}",
     )
 
 
