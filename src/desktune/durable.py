@@ -16,7 +16,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from desktune.errors import OutOfDisk, RunError
 
@@ -49,6 +49,17 @@ def append_line(path: Path, line: str) -> None:
 def write_rows(path: Path, lines: Iterable[str]) -> int:
     """Write many lines as one whole file; returns how many. Raises OutOfDisk."""
     return _write_whole(path, (line.encode("utf-8") + b"\n" for line in lines))
+
+
+@contextlib.contextmanager
+def open_rows(path: Path) -> Iterator[Callable[[str], None]]:
+    """Yield a function that adds a line to a file, which is whole when the block ends well. Raises OutOfDisk."""
+    with _whole(path) as file:
+
+        def add(line: str) -> None:
+            file.write(line.encode("utf-8") + b"\n")
+
+        yield add
 
 
 def read_lines(path: Path) -> list[Any]:
@@ -197,14 +208,21 @@ def _write_whole(path: Path, pieces: Iterable[bytes]) -> int:
     Raises:
         OutOfDisk: no space is left; an old file of that name stays.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     count = 0
+    with _whole(path) as file:
+        for piece in pieces:
+            file.write(piece)
+            count += 1
+    return count
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     with disk_errors(path):
         try:
             with open(temporary, "wb") as file:
-                for piece in pieces:
-                    file.write(piece)
-                    count += 1
+                yield file
                 file.flush()
                 _sync(file.fileno())
             os.replace(temporary, path)
@@ -212,7 +230,6 @@ def _write_whole(path: Path, pieces: Iterable[bytes]) -> int:
             temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
-    return count
 
 
 def _seal(folder: Path) -> None:

@@ -274,10 +274,10 @@ DATA_TABLE = [
         "data: {train: a, encoding: UTF-16}",
     ),
     (
-        "cleaning_is_later",
-        "data: {train: a, cleaning: {dedup: true}}",
-        "data.cleaning.dedup: no filter is built yet",
-        "data: {train: a, cleaning: {}}",
+        "cleaning_is_known",
+        "data: {train: a, cleaning: {preset: light, filters: {number: 0.5}}}",
+        "data.cleaning.filters.number: no such filter; did you mean 'numbers'?",
+        "data: {train: a, cleaning: {preset: light, filters: {numbers: 0.5}}}",
     ),
 ]
 

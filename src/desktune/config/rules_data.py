@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from desktune.config.cleaning import cleaning_faults
 from desktune.config.faults import Path, excerpt_free, shown
 from desktune.config.files import expand, file_fault, named, real
 from desktune.config.rules import Facts, Found, Rule
@@ -105,10 +106,10 @@ def encoding_exists(facts: Facts) -> Iterator[Found]:
         )
 
 
-def cleaning_is_later(facts: Facts) -> Iterator[Found]:
-    """Filters are names of the contract that this version does not have."""
-    for name in facts.config.data.cleaning:
-        yield ("data", "cleaning", name), "no filter is built yet in this version; allowed: cleaning: {}"
+def cleaning_is_known(facts: Facts) -> Iterator[Found]:
+    """Filters exist and have limits that they take."""
+    for path, text in cleaning_faults(facts.config.data.cleaning):
+        yield ("data", "cleaning", *path), text
 
 
 def files_are_there(facts: Facts) -> Iterator[Found]:
@@ -135,7 +136,7 @@ DATA_RULES: tuple[Rule, ...] = (
     template_is_whole,
     fields_are_ours,
     encoding_exists,
-    cleaning_is_later,
+    cleaning_is_known,
 )
 
 

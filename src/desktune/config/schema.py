@@ -94,7 +94,10 @@ class DataSection(Section):
         default=0.01, description="share of unreadable rows over which loading stops"
     )
     encoding: str = Field(default="utf-8", description="encoding of text files; a byte order mark is recognised")
-    cleaning: dict[str, Any] = Field(default_factory=dict, description="filters and their limits (none are built yet)")
+    cleaning: dict[str, Any] = Field(
+        default_factory=dict,
+        description="how rows of train are mended and dropped: {preset: none, light or strict, filters: {name: limit}}",
+    )
 
 
 class AdapterSection(Section):

@@ -69,6 +69,10 @@ class Encoder:
                 kept.append(row)
         return Chunk(batch_of(kept), rejects, special)
 
+    def tokens(self, text: str) -> int:
+        """Return how many tokens the tokenizer makes of a text."""
+        return len(self.kit.tokenizer.tokenize(text))
+
 
 def encode_chunks(
     rows: Iterator[Example], encoder: Encoder, helpers: int | None = None, many: int = MANY_ROWS

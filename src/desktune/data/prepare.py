@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from desktune import durable
 from desktune.config.schema import DataSection, Paths
+from desktune.data.clean.apply import apply
 from desktune.data.encode import DATA_VERSION, Kit
 from desktune.data.encoding import Encoder, encode_chunks
 from desktune.data.hub import set_hash
@@ -234,7 +235,8 @@ def _encoded(key: str, paths: Paths, encoder: Encoder, shelves: Path | None, emi
     """Take the rows of one key of ``data:`` all the way to ids. Raises DataError when none is left."""
     rejects: list[Reject] = []
     special, said = 0, 0
-    counted = _Counted(read(paths, encoder.section, emit), rejects)
+    cleaned = apply(read(paths, encoder.section, emit), encoder.section, key, emit, encoder.tokens)
+    counted = _Counted(cleaned, rejects)
     if shelves is not None:
         durable.make_folder(shelves)
     shelf = Shelf(None if shelves is None else shelves / f"{key}.arrow")
