@@ -17,6 +17,8 @@ from rich.text import Text
 from desktune import durable, runs
 from desktune.batches.collate import collate, shape_of
 from desktune.config.schema import Config
+from desktune.data.clean.scores import score_rows
+from desktune.data.encoding import Encoder
 from desktune.data.inspect import LOOKED_AT, row_table, tensor_table, trip_table
 from desktune.data.prepare import Prepared, prepare_test
 from desktune.data.prepare import prepare as prepare_rows
@@ -99,6 +101,7 @@ def data_report(config: Config, emit: Emit = silent, *, name: str = "data") -> D
         rejects=prepared.rejected,
         samples={str(row.origin): sides(row, kit.tokenizer, kit.family) for row in rows},
         cost=estimate(config, silent, timed=True),
+        cleaning=score_rows(config.data, Encoder(kit, config.data).tokens),
     )
     for text in report.findings():
         emit(Warn(text))

@@ -31,11 +31,21 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation; ``extra`` is JSON of what else a turn with tools has (tool_calls, name …)."""
+    """One turn of a conversation.
+
+    ``extra`` is JSON of what else a turn with tools has (tool_calls, name …). ``trained`` says whether it is trained;
+    None: where the assistant speaks.
+    """
 
     role: str
     content: str
     extra: str = ""
+    trained: bool | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the turn is trained on."""
+        return self.role == "assistant" if self.trained is None else self.trained
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,12 @@ DATA_TABLE = [
         "data: {train: {en: a, fr: b}}",
     ),
     (
+        "answers_are_trained",
+        "data: {train: a, train_on: [system, user]}",
+        "data.train_on: found the list ['system', 'user']; allowed: a list with assistant or last in it",
+        "data: {train: a, train_on: [system, last]}",
+    ),
+    (
         "template_is_whole",
         "data: {train: a, template: 'x {source'}",
         "the brace at character 3 is not closed",

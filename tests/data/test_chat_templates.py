@@ -17,10 +17,14 @@ import pytest
 from tests.zoo.causal import CHAT_TEMPLATE, CHATML
 from tests.zoo.common import EN
 
-from desktune.config.schema import ModelSection
+from desktune.config.schema import DataSection, ModelSection
 from desktune.data.causal import conversation_ids
+from desktune.data.encode import Kit, encode
+from desktune.data.template import compile_template, render
+from desktune.data.turns import conversation
+from desktune.families import FAMILIES
 from desktune.models.load import load_tokenizer, locate
-from desktune.rows import IGNORE, Message, Origin
+from desktune.rows import IGNORE, Encoded, Example, Message, Origin, Reject
 
 Zoo = Callable[[str], Path]
 ROWS = 200
@@ -186,3 +190,91 @@ def trl_rows(folder: Path, tokenizer: Any, rows: list, tmp_path: Path) -> list[t
     if "labels" in done.column_names:
         return [(list(row["input_ids"]), list(row["labels"])) for row in done]
     return [(list(row["input_ids"]), labels(row["input_ids"], row["assistant_masks"])) for row in done]
+
+
+TALK = [
+    {"role": "system", "content": "be brief"},
+    {"role": "user", "content": "the dog"},
+    {"role": "assistant", "content": "a cat"},
+    {"role": "user", "content": "the house"},
+    {"role": "assistant", "content": "is red"},
+]
+
+
+def trained(name: str, zoo: Zoo, turns: Any, train_on: Any) -> tuple[str, str]:
+    """Return the text that is trained, and what generation is given."""
+    template = TEMPLATES[name]
+    tokenizer = tokenizer_of(template, template.shipped, zoo)
+    talk = conversation(HERE, turns, train_on)
+    assert not isinstance(talk, Reject), talk
+    row = render(Example(HERE, "messages", messages=talk), compile_template("{source}"))
+    kit = Kit.of(tokenizer, FAMILIES[template.model], "causal")
+    (found,) = encode([row], kit, DataSection())
+    assert isinstance(found, Encoded), found
+    said = [token for token in found.labels if token != IGNORE]
+    return tokenizer.decode(said), tokenizer.decode(found.input_ids[: found.prompt_length])
+
+
+@pytest.mark.parametrize(
+    ("train_on", "weights", "answers"),
+    [
+        ("assistant", {}, ["a cat", "is red"]),
+        ("last", {}, ["is red"]),
+        (["last"], {}, ["is red"]),
+        ("assistant", {2: 0}, ["is red"]),
+        ("assistant", {4: 0}, ["a cat"]),
+        ("last", {2: 1}, ["a cat", "is red"]),
+    ],
+)
+@pytest.mark.parametrize("name", list(TEMPLATES))
+def test_answers_that_are_trained(
+    name: str, train_on: str, weights: dict[int, int], answers: list[str], zoo: Zoo
+) -> None:
+    """``data.train_on`` and a turn's own weight choose; the end of each answer is trained with it, once."""
+    turns = [{**turn, "weight": weights[index]} if index in weights else turn for index, turn in enumerate(TALK)]
+    text, given = trained(name, zoo, turns, train_on)
+    end = {"with marks": "</s>", "ChatML": "<|im_end|>", "[INST]": " </s>"}[name]
+    assert text.replace(" ", "") == "".join(answer + end for answer in answers).replace(" ", "")
+    assert answers[0] not in given
+    assert ("the house" in given) == (answers[0] == "is red")
+
+
+@pytest.mark.parametrize("name", ["with marks", "ChatML"])
+def test_other_roles_are_trained_when_they_are_named(name: str, zoo: Zoo) -> None:
+    text, given = trained(name, zoo, TALK, ["system", "assistant"])
+    assert ("be brief" in text, "the dog" in text, "a cat" in text, "is red" in text) == (True, False, True, True)
+    assert "the dog" in given
+    assert "a cat" not in given
+
+
+def test_a_turn_that_cannot_be_told_apart_is_a_reject(zoo: Zoo) -> None:
+    """The system turn of this template is a part of the first question; the row is left out, the others are not."""
+    tokenizer = tokenizer_of(TEMPLATES["[INST]"], TEMPLATES["[INST]"].shipped, zoo)
+    talk = conversation(HERE, TALK, ["system", "assistant"])
+    assert isinstance(talk, tuple)
+    found = conversation_ids(tokenizer, talk, HERE)
+    assert isinstance(found, Reject)
+    assert found.reason == "chat-template"
+
+
+def test_a_row_that_the_template_refuses_is_a_reject(zoo: Zoo) -> None:
+    refusing = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system turns') }}{% endif %}" + CHATML
+    tokenizer = tokenizer_of(TEMPLATES["ChatML"], refusing, zoo)
+    found = conversation_ids(tokenizer, [Message(**turn) for turn in TALK], HERE)
+    assert isinstance(found, Reject)
+    assert (found.reason, "no system turns" in found.detail) == ("chat-template", True)
+    assert not isinstance(conversation_ids(tokenizer, [Message(**turn) for turn in TALK[1:]], HERE), Reject)
+
+
+@pytest.mark.parametrize(
+    ("turns", "detail"),
+    [
+        ([{**turn, "weight": 0} for turn in TALK], "no answer is trained"),
+        ([*TALK[:-1], {**TALK[-1], "weight": 0.5}], "its weight is 0.5, 0 or 1 is due"),
+        ([*TALK[:-1], {**TALK[-1], "weight": True}], "its weight is True, 0 or 1 is due"),
+    ],
+)
+def test_weights_that_say_nothing_usable(turns: Any, detail: str) -> None:
+    found = conversation(HERE, turns)
+    assert isinstance(found, Reject)
+    assert detail in found.detail

@@ -95,8 +95,9 @@ def test_without_marks_the_mask_is_found_by_prefixes(llama: Kit) -> None:
     trained = [token for token in ids.labels if token != IGNORE]
     assert llama.tokenizer.decode(trained) == "a cat</s>is red</s>"
     llama.tokenizer.chat_template = UNMARKED.replace("message['content']", "message['content'] if loop.last else 'x'")
-    with pytest.raises(DataError, match="turn 3 differently"):
-        conversation_ids(llama.tokenizer, TALK, HERE)
+    found = conversation_ids(llama.tokenizer, TALK, HERE)
+    assert isinstance(found, Reject)
+    assert "turn 3 differently" in found.detail
 
 
 def test_eos_is_added_where_the_template_has_none(llama: Kit) -> None:
@@ -175,12 +176,13 @@ def test_truncation_keeps_eos(t5: Kit, llama: Kit) -> None:
     assert gone.reason == "no-trained-token"
 
 
-def test_rows_without_a_trained_token_are_an_error(llama: Kit) -> None:
+def test_rows_without_a_trained_token_are_rejected(llama: Kit) -> None:
     llama.tokenizer.chat_template = (
         "{% for m in messages %}{{ m['content'] }}{% endfor %}{% generation %}{% endgeneration %}"
     )
-    with pytest.raises(DataError, match=r"rows\.jsonl:1: no trained token"):
-        list(encode([pair("the dog", "a cat")], llama, DataSection()))
+    (found,) = encode([pair("the dog", "a cat")], llama, DataSection())
+    assert isinstance(found, Reject)
+    assert found.reason == "no-trained-token"
 
 
 def test_rows_that_do_not_fit_the_model(t5: Kit, llama: Kit) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from tests.bundles import open_tiny
 
 from desktune.cli.main import run
 from desktune.config.schema import DataSection
+from desktune.data.clean.scores import Near, score_rows
 from desktune.data.encode import Kit, encode
 from desktune.data.store import EncodedSet
 from desktune.data.survey import Survey, survey
@@ -67,7 +70,7 @@ def test_repeats_and_leaks_are_counted(found: Survey) -> None:
 def test_lengths_are_those_before_the_cut(found: Survey, tiny_t5: Path) -> None:
     lengths = encoded(TRAIN, tiny_t5, "train").input_lengths
     assert sum(found.lengths["source"].counts) == len(TRAIN)
-    assert found.lengths["source"].over == lengths.max()
+    assert found.lengths["source"].edges[-1] == lengths.max()
     assert found.over_limit["source"] == sum(length > 8 for length in lengths)
     assert found.scripts["source"] == {"latin": len(TRAIN)}
 
@@ -91,7 +94,41 @@ def test_page_through_the_command_line(tiny_t5: Path, tmp_path: Path, capsys: py
     page.feed(text)
     assert "script" not in page.tags
     assert "<script>alert" in "".join(page.words)
-    assert page.tags.count("svg") == 2
+    pictures = re.findall('<svg[^>]*aria-label="([^"]*)"', text)
+    assert pictures[:2] == ["tokens of source", "tokens of target"]
+    assert {"max_characters", "copied", "length_ratio"} <= set(pictures)
     assert "limit 60" in "".join(page.words)
     assert "http" not in text
     assert "overlong-source" in "".join(page.words)
+
+
+def test_scores_of_filters_and_nearly_equal_rows(tmp_path: Path) -> None:
+    """Each limit is that of the settings, of strict where a filter is off; what lies outside is what it would drop."""
+    rows = [{"source": f"The dog number {i} sees {i} cats in house {i * 7}.",
+             "target": f"Le chien numéro {i} voit {i} chats dans la maison {i * 7}."} for i in range(60)]  # fmt: skip
+    rows[9]["target"] = "Le chien numéro 9 voit 4 chats dans la maison 63."
+    rows.append({"source": "A very different sentence stands here, for once.",
+                 "target": "Ici se trouve une phrase toute différente, pour une fois."})  # fmt: skip
+    rows.append({"source": "A very different sentence stands here for once!",
+                 "target": "Ici se trouve une phrase toute différente, pour une fois."})  # fmt: skip
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    settings = {"preset": "none", "filters": {"numbers": 0.9, "max_characters": 50}}
+    found = score_rows(DataSection(train=str(data), source_lang="en", target_lang="fr", cleaning=settings))
+    known = {one.name: one for one in found.filters}
+    assert found.rows == 62
+    assert (known["numbers"].drops, known["numbers"].limit, known["numbers"].outside) == (True, "≥ 0.9", 1)
+    assert (known["copied"].drops, known["copied"].outside) == (False, 0)
+    longest = [max(len(row["source"]), len(row["target"])) for row in rows]
+    assert known["max_characters"].outside == sum(length > 50 for length in longest)
+    histogram = known["max_characters"].histogram
+    assert histogram is not None
+    assert (histogram.most, sum(histogram.counts)) == (50, 62)
+    assert "rows.jsonl:62" in {one.place.rsplit("/", 1)[-1] for one in score_near(data)}
+
+
+def score_near(data: Path) -> Sequence[Near]:
+    """Only the last rows, so that the numbered ones, which are like each other, do not fill the list."""
+    lines = data.read_text(encoding="utf-8").splitlines(keepends=True)
+    data.write_text("\n" * 60 + "".join(lines[60:]), encoding="utf-8")
+    return score_rows(DataSection(train=str(data), source_lang="en", target_lang="fr")).near

@@ -94,6 +94,13 @@ def fields_are_ours(facts: Facts) -> Iterator[Found]:
             yield path, "empty; name the field of your rows"
 
 
+def answers_are_trained(facts: Facts) -> Iterator[Found]:
+    """Whatever else of a conversation is trained, an answer is: it is what generation is asked for."""
+    train_on = facts.config.data.train_on
+    if isinstance(train_on, list) and not {"assistant", "last"} & set(train_on):
+        yield ("data", "train_on"), f"found {shown(train_on)}; allowed: a list with assistant or last in it"
+
+
 def encoding_exists(facts: Facts) -> Iterator[Found]:
     """The encoding is one that Python knows."""
     encoding = facts.config.data.encoding
@@ -135,6 +142,7 @@ DATA_RULES: tuple[Rule, ...] = (
     directions_are_named,
     template_is_whole,
     fields_are_ours,
+    answers_are_trained,
     encoding_exists,
     cleaning_is_known,
 )

@@ -76,6 +76,11 @@ class DataSection(Section):
         default="{source}",
         description="what the model reads; {field} is any text field of the row; conversations take the chat template",
     )
+    train_on: Literal["assistant", "last"] | list[Literal["system", "user", "assistant", "tool", "last"]] = Field(
+        default="assistant",
+        description="turns of a conversation that are trained: every answer of the assistant, the last one, or a list "
+        "of roles; a turn's own weight (0 or 1) goes before",
+    )
     source_lang: str | None = Field(
         default=None, description="language code of the source; rows that say another one are left out and counted"
     )

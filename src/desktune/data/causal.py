@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,10 +25,14 @@ _MARKED = re.compile(r"\{%-?\s*generation\b")
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """Token ids and labels before the length limits."""
+    """Token ids and labels before the length limits; ``context`` tokens go before the first trained answer.
+
+    None: those before the first label.
+    """
 
     inputs: list[int]
     labels: list[int]
+    context: int | None = None
 
 
 def text_ids(tokenizer: Any, row: Rendered) -> Ids | Reject:
@@ -68,28 +72,41 @@ def conversation_prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list
 
 
 def conversation_ids(tokenizer: Any, messages: Sequence[Message], origin: Origin, tools: str = "") -> Ids | Reject:
-    """Encode a conversation; trained is what the assistant says, and the token that ends it.
+    """Encode a conversation; trained are the turns that say so (``Message.counts``), each with the token that ends it.
+
+    A turn of another role than the assistant's is trained with the words that the template puts around it.
 
     Args:
         tokenizer: Of transformers.
         messages: The turns.
         origin: Of the row.
-        tools: JSON of the tools that are offered. A template that leaves tools or their calls out gives a reject.
+        tools: JSON of the tools that are offered.
+
+    Returns:
+        The ids, or a reject: the template refuses the turns, leaves tools or their calls out, or renders turns so that
+        their tokens cannot be told apart.
 
     Raises:
-        DataError: the tokenizer has no chat template, or one whose turns cannot be told apart.
+        DataError: the tokenizer has no chat template.
     """
     if not tokenizer.chat_template:
         raise DataError(
             f"{origin}: a conversation needs a chat template and this tokenizer has none; train on pairs instead"
         )
-    fault = _tools_fault(tokenizer, messages, tools) if tools or any(turn.extra for turn in messages) else ""
-    if fault:
-        return Reject(origin, "tools", fault, messages[0].content[:200])
-    talk = _Talk(tokenizer, messages, json.loads(tools) if tools else None)
-    marked = isinstance(tokenizer.chat_template, str) and _MARKED.search(tokenizer.chat_template)
-    ids, mask = _marked(talk) if marked else _by_prefix(talk, origin)
-    return _with_ends(tokenizer, ids, mask)
+    try:
+        fault = _tools_fault(tokenizer, messages, tools) if tools or any(turn.extra for turn in messages) else ""
+        if fault:
+            return Reject(origin, "tools", fault, messages[0].content[:200])
+        return _trained(_Talk(tokenizer, messages, json.loads(tools) if tools else None))
+    except (jinja2.TemplateError, TypeError, ValueError) as error:
+        fault = f"the chat template takes no such turns: {str(error)[:200]}"
+    except _NotTold as error:
+        fault = str(error)
+    return Reject(origin, "chat-template", fault, messages[0].content[:200])
+
+
+class _NotTold(Exception):
+    """The tokens of a turn cannot be told from those around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +116,12 @@ class _Talk:
     tokenizer: Any
     messages: Sequence[Message]
     tools: Any = None
+
+    def before(self, index: int) -> list[int]:
+        """Return the ids of what stands before a turn, an answer's opening words among them."""
+        if self.messages[index].role == "assistant":
+            return self.rendered(index, answer_next=True)
+        return self.rendered(index) if index else []
 
     def rendered(self, turns: int | None = None, *, answer_next: bool = False) -> list[int]:
         """Return the ids of the first turns."""
@@ -112,17 +135,13 @@ class _Talk:
 
 def _tools_fault(tokenizer: Any, messages: Sequence[Message], tools: str) -> str:
     """Return why a conversation with tools cannot be trained with this chat template, or an empty text."""
-    try:
-        whole = _Talk(tokenizer, messages, json.loads(tools) if tools else None).rendered()
-        if tools and _Talk(tokenizer, messages).rendered() == whole:
-            return "the chat template leaves out the tools that the row offers"
-        for index, message in enumerate(messages):
-            bare = [*messages[:index], Message(message.role, message.content), *messages[index + 1 :]]
-            lost = "tool_calls" in message.extra and not _differs(tokenizer, bare, tools, whole)
-            if lost:
-                return f"the chat template leaves out the tool calls of turn {index + 1}"
-    except (jinja2.TemplateError, TypeError, ValueError) as error:
-        return f"the chat template takes no such turns: {str(error)[:200]}"
+    whole = _Talk(tokenizer, messages, json.loads(tools) if tools else None).rendered()
+    if tools and _Talk(tokenizer, messages).rendered() == whole:
+        return "the chat template leaves out the tools that the row offers"
+    for index, message in enumerate(messages):
+        bare = [*messages[:index], Message(message.role, message.content), *messages[index + 1 :]]
+        if "tool_calls" in message.extra and not _differs(tokenizer, bare, tools, whole):
+            return f"the chat template leaves out the tool calls of turn {index + 1}"
     return ""
 
 
@@ -132,6 +151,20 @@ def _differs(tokenizer: Any, messages: Sequence[Message], tools: str, whole: lis
         return _Talk(tokenizer, messages, json.loads(tools) if tools else None).rendered() != whole
     except (jinja2.TemplateError, TypeError, ValueError):
         return True
+
+
+def _trained(talk: _Talk) -> Ids:
+    """Return the ids with the wanted turns trained. Raises _NotTold, and what the template raises."""
+    template = talk.tokenizer.chat_template
+    marked = isinstance(template, str) and _MARKED.search(template)
+    ids, spoken = _marked(talk) if marked else (talk.rendered(), None)
+    if spoken is not None and all(turn.counts == (turn.role == "assistant") for turn in talk.messages):
+        return _with_ends(talk, ids, spoken)
+    mask = [0] * len(ids)
+    for turn, start, end in _spans(talk, ids):
+        said = None if turn.role != "assistant" else spoken
+        mask[start:end] = [1] * (end - start) if said is None else said[start:end]
+    return _with_ends(talk, ids, mask)
 
 
 def _marked(talk: _Talk) -> tuple[list[int], list[int]]:
@@ -150,42 +183,45 @@ def _marked(talk: _Talk) -> tuple[list[int], list[int]]:
     return list(found["input_ids"]), mask
 
 
-def _by_prefix(talk: _Talk, origin: Origin) -> tuple[list[int], list[int]]:
-    """Find the assistant's tokens by rendering the conversation up to before and after each of its turns."""
-    tokenizer, whole = talk.tokenizer, talk.rendered()
-    mask = [0] * len(whole)
+def _spans(talk: _Talk, whole: list[int]) -> Iterator[tuple[Message, int, int]]:
+    """Yield the trained turns with their tokens, found by rendering the conversation up to before and after each."""
+    eos = talk.tokenizer.eos_token_id
     for index, message in enumerate(talk.messages):
-        if message.role != "assistant":
+        if not message.counts:
             continue
-        before = talk.rendered(index, answer_next=True)
+        before = talk.before(index)
         after = talk.rendered(index + 1)
-        if whole[: len(before)] != before or whole[: len(after)] != after:
-            raise DataError(
-                f"{origin}: the chat template renders turn {index + 1} differently once more turns follow, so its "
-                "tokens cannot be told apart; give the template {% generation %} marks, or keep one answer per row"
+        if whole[: len(before)] != before or whole[: len(after)] != after or len(after) <= len(before):
+            raise _NotTold(
+                f"the chat template renders turn {index + 1} differently once more turns follow (or not at all), so "
+                "its tokens cannot be told apart; give the template {% generation %} marks, train on the last answer "
+                "(data.train_on: last), or keep one answer per row"
             )
         end = len(after)
-        while (
-            end > len(before) + 1
-            and whole[end - 1] != tokenizer.eos_token_id
-            and tokenizer.eos_token_id in whole[len(before) : end]
-        ):
+        while end > len(before) + 1 and whole[end - 1] != eos and eos in whole[len(before) : end]:
             end -= 1
-        mask[len(before) : end] = [1] * (end - len(before))
-    return whole, mask
+        yield message, len(before), end
 
 
-def _with_ends(tokenizer: Any, ids: list[int], mask: list[int]) -> Ids:
-    """Train the EOS that follows an answer, and add one where the template ends without."""
-    eos = tokenizer.eos_token_id
+def _first_answer(talk: _Talk) -> int:
+    """Return where the first trained answer begins: what stands before is what generation is given."""
+    turns = enumerate(talk.messages)
+    return len(talk.before(next(index for index, turn in turns if turn.counts and turn.role == "assistant")))
+
+
+def _with_ends(talk: _Talk, ids: list[int], mask: list[int]) -> Ids:
+    """Train the EOS that follows a trained turn, and add one where the template ends without."""
+    eos = talk.tokenizer.eos_token_id
     for index in range(1, len(ids)):
         if mask[index - 1] and not mask[index] and ids[index] == eos and ids[index - 1] != eos:
             mask[index] = 1
     labels = [token if trained else IGNORE for token, trained in zip(ids, mask, strict=True)]
+    labels[0] = IGNORE  # nothing predicts the first token
     last = max((index for index, trained in enumerate(mask) if trained), default=-1)
-    if last >= 0 and eos not in ids[last:]:
+    if last >= 0 and talk.messages[-1].counts and eos not in ids[last:]:
         ids, labels = [*ids, eos], [*labels, eos]
-    return Ids(ids, labels)
+    others = any(turn.counts for turn in talk.messages if turn.role != "assistant")
+    return Ids(ids, labels, _first_answer(talk) if others else None)
 
 
 def _plain(messages: Sequence[Message]) -> list[dict[str, Any]]:

@@ -106,8 +106,8 @@ def encode(rows: Iterable[Rendered], kit: Kit, section: DataSection) -> Iterator
     """Yield every row as ids, or as the reject that a length limit made of it, in order.
 
     Raises:
-        DataError: a row does not fit the model (a conversation for an encoder-decoder), a row has no trained token, or
-            a row is over a limit with ``overlong: error``.
+        DataError: a row does not fit the model (a conversation for an encoder-decoder), or is over a limit with
+            ``overlong: error``.
     """
     rows = iter(rows)
     batch_ids = _source_target if kit.family.encoder_decoder else _causal
@@ -206,9 +206,8 @@ def _finished(row: Rendered, ids: Ids | Reject, kit: Kit, section: DataSection) 
     if isinstance(ids, Reject):
         return ids
     if all(label == IGNORE for label in ids.labels):
-        raise DataError(
-            f"{row.origin}: no trained token in this row: the chat template marks nothing as the assistant's"
-        )
+        detail = "the chat template marks nothing as the assistant's"
+        return Reject(row.origin, "no-trained-token", detail, row.completion[:200])
     limits = (section.max_length, section.max_length)
     if kit.family.encoder_decoder:
         limits = (section.max_source_length, section.max_target_length)
@@ -222,13 +221,14 @@ def _finished(row: Rendered, ids: Ids | Reject, kit: Kit, section: DataSection) 
         if section.overlong == "drop":
             return Reject(row.origin, side, detail, (row.prompt or row.completion)[:200])
         ids = _cut(ids, limits, kit)
-        if all(label in (IGNORE, *kit.ends) for label in ids.labels):
+        if all(label in (IGNORE, *kit.ends) for label in ids.labels[ids.context or 0 :]):
             return Reject(
                 row.origin, "no-trained-token", f"{side}: {detail}; nothing of the answer is left", row.completion[:200]
             )
     context = len(ids.inputs)
     if not kit.family.encoder_decoder:
-        context = next(index for index, label in enumerate(ids.labels) if label != IGNORE)
+        first = next(index for index, label in enumerate(ids.labels) if label != IGNORE)
+        context = first if ids.context is None else ids.context
     source_lang, target_lang = row.source_lang, row.target_lang
     if kit.languages is not None:  # the tokenizer's own spelling from here on
         source_lang, target_lang = (code and (kit.languages.find(code) or code) for code in (source_lang, target_lang))
@@ -248,7 +248,7 @@ def _cut(ids: Ids, limits: tuple[int, int], kit: Kit) -> Ids:
     if not kit.family.encoder_decoder and ids.labels[-1] == IGNORE:
         labels = [*ids.labels[: limits[1] - 1], IGNORE if ids.labels[limits[1] - 1] == IGNORE else eos]
         inputs = [*ids.inputs[: limits[0] - 1], eos]
-    return Ids(inputs, labels)
+    return Ids(inputs, labels, ids.context)
 
 
 def _cut_side(ids: list[int], limit: int, eos: int, after_eos: int) -> list[int]:

@@ -139,7 +139,7 @@ def _example(row: Raw, columns: Columns, section: DataSection) -> Example | Reje
         return Reject(row.origin, "missing-field", f"no field {lost!r}", _excerpt(row.values))
     fields = tuple((name, value) for name, value in values.items() if isinstance(value, str))
     if columns.kind == "messages":
-        talk = _conversation(row.origin, values[columns.messages], values.get("tools"))
+        talk = _conversation(row.origin, values[columns.messages], values.get("tools"), section)
         talk = talk if isinstance(talk, Reject) else _judged(replace(talk, fields=fields))
         return _in_language(talk, values, columns, section)
     wrong = next((name for name in _texts_of(columns) if not isinstance(values[name], str)), None)
@@ -154,8 +154,8 @@ def _example(row: Raw, columns: Columns, section: DataSection) -> Example | Reje
     return _in_language(_judged(example), values, columns, section)
 
 
-def _conversation(origin: Origin, messages: Any, offered: Any) -> Example | Reject:
-    turns, tools = conversation(origin, messages), tools_of(origin, offered)
+def _conversation(origin: Origin, messages: Any, offered: Any, section: DataSection) -> Example | Reject:
+    turns, tools = conversation(origin, messages, section.train_on), tools_of(origin, offered)
     if isinstance(turns, Reject):
         return turns
     return tools if isinstance(tools, Reject) else Example(origin, "messages", messages=turns, tools=tools)

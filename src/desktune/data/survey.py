@@ -28,16 +28,16 @@ _NOT_WORD = re.compile(r"[\W_]+")
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts of tokens per row: ``edges`` has one value more than ``counts``; ``limit`` is where rows are cut."""
+    """Counts of rows by a figure of them: ``edges`` has one value more than ``counts``.
 
-    edges: tuple[int, ...]
+    Rows below ``least`` and above ``most`` (None: no such limit) are cut or dropped.
+    """
+
+    edges: tuple[float, ...]
     counts: tuple[int, ...]
-    limit: int
-
-    @property
-    def over(self) -> int:
-        """The longest row in tokens."""
-        return self.edges[-1]
+    most: float | None = None
+    least: float | None = None
+    unit: str = "tokens"
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _histogram(lengths: np.ndarray, limit: int) -> Histogram:
     longest = max(int(lengths.max(initial=1)), 1)
     edges = np.unique(np.linspace(0, longest, min(BINS, longest) + 1).astype(int))
     counts, _ = np.histogram(lengths, bins=edges)
-    return Histogram(tuple(map(int, edges)), tuple(map(int, counts)), limit)
+    return Histogram(tuple(map(int, edges)), tuple(map(int, counts)), most=limit)
 
 
 def _repeats(rows: EncodedSet) -> tuple[int, int]:

@@ -87,8 +87,8 @@ def fill(template: Template, values: dict[str, str], place: str) -> str:
 
 
 def _conversation(example: Example) -> Rendered:
-    """Render the turns before the first answer as prompt and that answer as completion, for people and evaluation."""
-    first = next(index for index, message in enumerate(example.messages) if message.role == "assistant")
+    """Render the turns before the first trained answer as prompt and it as completion, for people and evaluation."""
+    first = next(i for i, message in enumerate(example.messages) if message.role == "assistant" and message.counts)
     prompt = "\n".join(message.content for message in example.messages[:first])
     answer = example.messages[first]
     return _keyed(example, prompt, answer.content or answer.extra, example.messages)

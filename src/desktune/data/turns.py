@@ -1,13 +1,15 @@
 """The ``messages`` of one row → turns: system first if at all, then user and assistant in turn, assistant last.
 
 An assistant's turn with ``tool_calls`` is followed by those of the tools. Whether a chat template has a place for all
-that is seen when the row is encoded.
+that is seen when the row is encoded. ``data.train_on`` says which turns are trained, and a turn's ``weight`` (0 or 1,
+as in OpenAI's files) says so for itself.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from desktune.rows import Message, Origin, Reject
@@ -20,8 +22,10 @@ _FOLLOWING = {"user": ("assistant",), "assistant": ("user",), "call": ("tool",),
 _STRAY = "a turn of a tool that nothing called: the turn before it has no tool_calls"
 
 
-def conversation(origin: Origin, value: Any) -> tuple[Message, ...] | Reject:
-    """Return the turns of a row, or the reject that says what is wrong with them."""
+def conversation(
+    origin: Origin, value: Any, train_on: str | Sequence[str] = "assistant"
+) -> tuple[Message, ...] | Reject:
+    """Return the turns of a row, each with whether it is trained, or the reject that says what is wrong with them."""
     if not isinstance(value, list):
         return Reject(origin, "wrong-type", f"messages is {type(value).__name__}, a list is due")
     turns = []
@@ -30,7 +34,10 @@ def conversation(origin: Origin, value: Any) -> tuple[Message, ...] | Reject:
         if isinstance(turn, str):
             return Reject(origin, "bad-messages", f"turn {number}: {turn}", str(entry)[:200])
         turns.append(turn)
+    turns = _trained(turns, train_on)
     fault = _order_fault(turns)
+    if not fault and not any(turn.counts and turn.role == "assistant" for turn in turns):
+        fault = "no answer is trained: every one has weight 0"
     return Reject(origin, "bad-messages", fault, str(value)[:200]) if fault else tuple(turns)
 
 
@@ -63,7 +70,25 @@ def _turn(entry: Any) -> Message | str:
         return f"its content is {type(content).__name__}, a text is due"
     if not content.strip() and not calls and _ROLES[role] != "tool":
         return "its content is empty"
-    return Message(_ROLES[role], content, _extra(entry, [_call(call) for call in calls]))
+    weight = entry.get("weight")
+    if weight is not None and (isinstance(weight, bool) or weight not in (0, 1)):
+        return f"its weight is {weight!r}, 0 or 1 is due"
+    trained = None if weight is None else weight == 1
+    return Message(_ROLES[role], content, _extra(entry, [_call(call) for call in calls]), trained)
+
+
+def _trained(turns: Sequence[Message], train_on: str | Sequence[str]) -> list[Message]:
+    """Say of every turn that does not say it whether it is trained, where that is not just the assistant's."""
+    if train_on in ("assistant", ["assistant"]):
+        return list(turns)
+    wanted = {train_on} if isinstance(train_on, str) else set(train_on)
+    last = max((index for index, turn in enumerate(turns) if turn.role == "assistant"), default=-1)
+    return [
+        replace(turn, trained=turn.role in wanted or ("last" in wanted and index == last))
+        if turn.trained is None
+        else turn
+        for index, turn in enumerate(turns)
+    ]
 
 
 def _extra(entry: Mapping[str, Any], calls: list[Any]) -> str:

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from desktune.data.clean.scores import NEAR, CleaningScores
 from desktune.data.ledger import Ledger
 from desktune.data.survey import Survey
-from desktune.report.page import counts, event_table, histogram, note, page, section, table, tokens
+from desktune.report.page import counts, event_table, grid, histogram, note, page, section, table, tokens
 from desktune.rows import Reject
 from desktune.train.estimate import Estimate
 
@@ -28,6 +29,7 @@ class DataReport:
     rejects: Sequence[Reject]
     samples: Mapping[str, Cells]
     cost: Estimate
+    cleaning: CleaningScores
 
     def html(self) -> str:
         """Return the page."""
@@ -39,6 +41,7 @@ class DataReport:
                 section("Lengths before any cut", *self._lengths()),
                 section("Leaks between splits", *self._leaks()),
                 section("Repeats", *self._repeats()),
+                section("Filters of cleaning", *self._filters()),
                 section("Languages and scripts", *self._languages()),
                 section(
                     "What the model gets", note("Trained tokens are green, special tokens framed."), *self._samples()
@@ -51,7 +54,7 @@ class DataReport:
         """Return what a person should look at, for the terminal."""
         found = [
             f"{side}: {count:,} of {self.survey.rows['uncut']:,} rows are over the limit of "
-            f"{self.survey.lengths[side].limit:,} tokens"
+            f"{self.survey.lengths[side].most:,} tokens"
             for side, count in self.survey.over_limit.items()
             if count
         ]
@@ -102,10 +105,38 @@ class DataReport:
             note(f"{survey.repeated:,} training rows stand there before, the same to the letter."),
             note(f"{survey.nearly_repeated:,} more differ in case, punctuation or white space only."),
         ]
+        near = self.cleaning.near
+        lines.append(
+            note(
+                f"{self.cleaning.nearly:,} of the first {self.cleaning.rows:,} rows as read are nearly equal to an "
+                f"earlier one (MinHash, likeness {NEAR} or more)."
+            )
+        )
+        if near:
+            rows = [(one.place, one.earlier, f"{one.likeness:.2f}", _cut(one.text)) for one in near]
+            lines.append(table(("place", "like", "likeness", "text"), rows))
         if survey.frequent:
             rows = [(_cut(text), f"{count:,}") for text, count in survey.frequent]
             lines += [table(("most frequent targets", "rows"), rows)]
         return lines
+
+    def _filters(self) -> list[str]:
+        found = self.cleaning
+        if not found.filters:
+            return [note(found.missing or "No filter has something to score here.")]
+        rows = [
+            (one.name, one.limit, "drops" if one.drops else "off", f"{one.scored:,}", f"{one.outside:,}")
+            for one in found.filters
+        ]
+        figures = [histogram(one.name, one.histogram) for one in found.filters if one.histogram]
+        return [
+            note(
+                f"Scores of the first {found.rows:,} rows as read. Limits of filters that are off are those of strict "
+                "(data.cleaning); outside are rows that the limit would drop."
+            ),
+            table(("filter", "limit", "now", "rows scored", "outside"), rows),
+            grid(figures),
+        ]
 
     def _languages(self) -> list[str]:
         parts = [note(f"Judged on {self.survey.looked_at:,} training rows, spread evenly.")]

@@ -18,13 +18,15 @@ th { font-weight: 600; }
 td:last-child:not(.number) { min-width: 9rem; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 figure { margin: 1rem 0; } figcaption { font-size: .9rem; } svg { width: 100%; height: auto; max-height: 14rem; }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); gap: 0 1.5rem; }
+.grid text { font-size: 24px; } .grid figcaption { font-size: .8rem; }
 .warn { color: var(--warn); } .note { opacity: .75; font-size: .9rem; }
 .tokens { line-height: 2; word-break: break-word; }
 .tokens span { border-radius: .2rem; padding: .1rem .15rem; margin: 0 .05rem; background: var(--soft); }
 .tokens .trained { background: color-mix(in srgb, var(--good) 30%, transparent); }
 .tokens .special { outline: 1px solid var(--main); }
 """
-_WIDTH, _HEIGHT, _BASE = 640, 170, 150
+_WIDTH, _HEIGHT, _BASE = 640, 180, 150
 
 
 def page(title: str, sections: Iterable[str]) -> str:
@@ -65,39 +67,54 @@ def counts(title: str, found: Mapping[str, int]) -> str:
 
 
 def histogram(title: str, found: Histogram) -> str:
-    """Return bars of rows per length, with a line where rows are cut."""
-    most, reach = max(found.counts, default=1) or 1, max(found.over, 1)
+    """Return bars of rows, with a line at each limit; bars outside the limits have another colour."""
+    highest, left, right = max(found.counts, default=1) or 1, found.edges[0], found.edges[-1]
+    reach = (right - left) or 1
 
     def place(value: float) -> float:
-        return 10 + (_WIDTH - 20) * value / reach
+        return 10 + (_WIDTH - 20) * (value - left) / reach
 
-    def bar(left: int, right: int, count: int) -> str:
-        width, height = max(place(right) - place(left) - 1, 0.8), 130 * count / most
-        colour = "warn" if left >= found.limit else "main"
+    def bar(start: float, end: float, count: int) -> str:
+        width, height = max(place(end) - place(start) - 1, 0.8), 130 * count / highest
+        middle = (start + end) / 2
+        outside = (found.most is not None and middle > found.most) or (found.least is not None and middle < found.least)
         return (
-            f'<rect x="{place(left):.1f}" y="{_BASE - height:.1f}" height="{height:.1f}" width="{width:.1f}" '
-            f'fill="var(--{colour})"><title>{left:,}-{right:,} tokens: {count:,} rows</title></rect>'
+            f'<rect x="{place(start):.1f}" y="{_BASE - height:.1f}" height="{height:.1f}" width="{width:.1f}" '
+            f'fill="var(--{"warn" if outside else "main"})"><title>{_figure(start)} to {_figure(end)} {found.unit}: '
+            f"{count:,} rows</title></rect>"
         )
 
     bars = "".join(map(bar, found.edges, found.edges[1:], found.counts))
-    line = ""
-    if found.limit <= reach:
-        x = place(found.limit)
-        line = (
-            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="8" y2="{_BASE}" stroke="var(--warn)" stroke-dasharray="4 3"/>'
-            f'<text x="{min(x + 4, _WIDTH - 80):.1f}" y="16" fill="var(--warn)" font-size="12">'
-            f"limit {found.limit:,}</text>"
-        )
+    limits = [value for value in (found.least, found.most) if value is not None and left <= value <= right]
+    lines = "".join(_limit(place(value), value) for value in limits)
     axis = "".join(
         f'<text x="{place(value):.1f}" y="{_HEIGHT - 4}" font-size="12" fill="currentColor" '
-        f'text-anchor="{anchor}">{value:,}</text>'
-        for value, anchor in ((0, "start"), (reach // 2, "middle"), (reach, "end"))
+        f'text-anchor="{anchor}">{_figure(value)}</text>'
+        for value, anchor in ((left, "start"), (left + reach / 2, "middle"), (right, "end"))
     )
     return (
-        f"<figure><figcaption>{escape(title)} (highest bar: {most:,} rows)</figcaption>"
+        f"<figure><figcaption>{escape(title)} (highest bar: {highest:,} rows)</figcaption>"
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f"{bars}{line}{axis}</svg></figure>"
+        f"{bars}{lines}{axis}</svg></figure>"
     )
+
+
+def _limit(x: float, value: float) -> str:
+    anchor, shift = ("end", -4) if x > _WIDTH - 90 else ("start", 4)
+    return (
+        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="8" y2="{_BASE}" stroke="var(--warn)" stroke-dasharray="4 3"/>'
+        f'<text x="{x + shift:.1f}" y="20" fill="var(--warn)" font-size="12" text-anchor="{anchor}">'
+        f"limit {_figure(value)}</text>"
+    )
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
+
+
+def grid(parts: Iterable[str]) -> str:
+    """Return parts side by side where the page is wide enough."""
+    return '<div class="grid">' + "".join(parts) + "</div>"
 
 
 def tokens(cells: Iterable[tuple[str, str, str]]) -> str:

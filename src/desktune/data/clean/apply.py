@@ -132,7 +132,7 @@ class Cleaner:
         self._setup, self._emit = setup, emit
         self._changes: Mapping[str, Change] = changes_of(self.limits)
         self._langs: Langs = {}
-        self._filters: list[Filter] = []
+        self.filters: list[Filter] = []
         self._relaxed: list[Filter] = []
         self._filter_limits: dict[str, str] = {}
         self.seen = Seen()
@@ -218,10 +218,10 @@ class Cleaner:
             if self._on(name):
                 self._emit(Decision(f"data.cleaning.filters.{name}", text, f"auto: {_of(sample)}"))
         found = build(wanted, learnt, self._setup.means, self._emit)
-        self._filters = [replace(one, drops=self._on(one.name)) for one in found]
+        self.filters = [replace(one, drops=self._on(one.name)) for one in found]
         if self._setup.relaxed is not None:
             self._relaxed = build(resolved(self._setup.relaxed), learnt, self._setup.means, silent)
-        self._filter_limits = {one.name: one.limit if one.drops else "off" for one in self._filters}
+        self._filter_limits = {one.name: one.limit if one.drops else "off" for one in self.filters}
         for name in ("duplicates", "near_duplicates"):
             if self._on(name):
                 self._filter_limits[name] = f"< {self.limits[name]}" if name == "near_duplicates" else "first kept"
@@ -246,7 +246,7 @@ class Cleaner:
             return Verdict(row, langs, {}, "empty", "nothing is left of a side")
         scores: dict[str, float | None] = {}
         failed: Filter | None = None
-        for one in self._filters:
+        for one in self.filters:
             if not applies(one, texts):
                 continue
             score = scores[one.name] = one.score(texts)

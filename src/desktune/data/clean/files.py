@@ -23,7 +23,7 @@ from desktune.data.read import read
 from desktune.errors import DataError, UserError
 from desktune.events import Emit, Table, silent
 from desktune.languages import primary
-from desktune.rows import Example, Reject
+from desktune.rows import Example, Message, Reject
 
 Add = Callable[[str], None]
 _IDS = ("pub_number", "id")
@@ -154,15 +154,18 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
     if row.kind == "text":
         return {"text": row.text}
     if row.kind == "messages":
-        turns = [
-            {"role": turn.role, "content": turn.content, **(json.loads(turn.extra) if turn.extra else {})}
-            for turn in row.messages
-        ]
+        turns = [_turn(turn) for turn in row.messages]
         return {"messages": turns, **({"tools": json.loads(row.tools)} if row.tools else {})}
     plain = {"source": row.source, "target": row.target}
     code = row.source_lang or verdict.langs[0]
     known = {"source_lang": primary(code or "") or code, "pub_number": _number(row)}
     return {**plain, **{name: value for name, value in known.items() if value}}
+
+
+def _turn(turn: Message) -> dict[str, Any]:
+    extra = json.loads(turn.extra) if turn.extra else {}
+    weight = {} if turn.trained is None else {"weight": int(turn.trained)}
+    return {"role": turn.role, "content": turn.content, **extra, **weight}
 
 
 def _number(row: Example) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from desktune.rows import Example, Message
+from desktune.rows import Example
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
@@ -54,7 +54,7 @@ def with_sides(row: Example, sides: tuple[str, ...]) -> Example:
         return replace(row, source=sides[0], target=sides[1], fields=fields)
     if row.kind == "text":
         return replace(row, text=sides[0], fields=fields)
-    turns = tuple(Message(turn.role, side) for turn, side in zip(row.messages, sides, strict=True))
+    turns = tuple(replace(turn, content=side) for turn, side in zip(row.messages, sides, strict=True))
     return replace(row, messages=turns)
 
 
