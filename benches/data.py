@@ -98,7 +98,7 @@ def measure(stage: str, file: Path, helpers: int | None, preset: str) -> dict[st
     from transformers import AutoTokenizer
 
     from desktune.config.schema import DataSection
-    from desktune.data import encoding
+    from desktune.data import pool
     from desktune.data.clean.apply import apply
     from desktune.data.encode import Kit
     from desktune.data.prepare import prepare
@@ -113,7 +113,7 @@ def measure(stage: str, file: Path, helpers: int | None, preset: str) -> dict[st
     cleaning = {"preset": preset}
     section = DataSection(train=str(file), validation=0.05, source_lang="en", target_lang="fr", cleaning=cleaning)
     if helpers:
-        encoding.MOST_HELPERS = helpers
+        pool.MOST_HELPERS = helpers
     start = time.perf_counter()
     if stage == "prepare":
         prepare(section, kit, 42, file.with_suffix(f".cache{os.getpid()}"), silent)

@@ -9,9 +9,10 @@ import pytest
 from transformers import AutoTokenizer
 
 from desktune.config.schema import DataSection
-from desktune.data import encoding
+from desktune.data import pool
 from desktune.data.encode import Kit
-from desktune.data.encoding import Encoder, encode_chunks
+from desktune.data.encoding import Encoder
+from desktune.data.pool import worked
 from desktune.data.store import Shelf
 from desktune.errors import DataError
 from desktune.families import FAMILIES
@@ -23,7 +24,7 @@ ROWS = 3 * CHUNK_ROWS + 100
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoding, "CHUNK_ROWS", CHUNK_ROWS)
+    monkeypatch.setattr(pool, "CHUNK_ROWS", CHUNK_ROWS)
 
 
 def encoder_of(folder: Path, family: str, **settings: object) -> Encoder:
@@ -41,8 +42,8 @@ def rows(count: int = ROWS) -> Iterator[Example]:
 @pytest.mark.parametrize("family", ["t5", pytest.param("marian", marks=pytest.mark.slow)])
 def test_helpers_encode_the_same(request: pytest.FixtureRequest, family: str) -> None:
     encoder = encoder_of(request.getfixturevalue(f"tiny_{family}"), family)
-    alone = list(encode_chunks(rows(), encoder, helpers=1))
-    helped = list(encode_chunks(rows(), encoder, helpers=2, many=CHUNK_ROWS))
+    alone = list(worked(rows(), encoder, helpers=1))
+    helped = list(worked(rows(), encoder, helpers=2, many=CHUNK_ROWS))
     assert len(helped) == len(alone) == 4
     for one, other in zip(alone, helped, strict=True):
         assert one.batch.equals(other.batch)
@@ -56,9 +57,9 @@ def test_helpers_encode_the_same(request: pytest.FixtureRequest, family: str) ->
 def test_a_fault_in_a_helper_is_told_as_in_one_process(tiny_t5: Path) -> None:
     encoder = encoder_of(tiny_t5, "t5", overlong="error")
     texts = []
-    for helpers in (1, 2):
+    for count in (1, 2):
         with pytest.raises(DataError) as raised:
-            list(encode_chunks(rows(), encoder, helpers=helpers, many=CHUNK_ROWS))
+            list(worked(rows(), encoder, helpers=count, many=CHUNK_ROWS))
         texts.append(str(raised.value))
     assert texts[0] == texts[1]
     assert "overlong-source" in texts[0]
@@ -67,7 +68,7 @@ def test_a_fault_in_a_helper_is_told_as_in_one_process(tiny_t5: Path) -> None:
 @pytest.mark.parametrize("stored", [True, False])
 def test_a_shelf_gives_back_what_was_chosen(tiny_t5: Path, tmp_path: Path, stored: bool) -> None:
     shelf = Shelf(tmp_path / "rows.arrow" if stored else None)
-    for chunk in encode_chunks(rows(), encoder_of(tiny_t5, "t5"), helpers=1):
+    for chunk in worked(rows(), encoder_of(tiny_t5, "t5"), helpers=1):
         shelf.add(chunk.batch)
     shelf.close()
     assert sum(batch.num_rows for batch in shelf.batches()) == shelf.rows == len(shelf.keys)

@@ -21,10 +21,11 @@ from desktune import durable
 from desktune.config.schema import DataSection, Paths
 from desktune.data.clean.apply import apply
 from desktune.data.encode import DATA_VERSION, Kit
-from desktune.data.encoding import Encoder, encode_chunks
+from desktune.data.encoding import Encoder
 from desktune.data.hub import set_hash
 from desktune.data.ledger import Ledger, Source, source_counts, split_counts
 from desktune.data.places import SetPlace, files_of, places_of
+from desktune.data.pool import worked
 from desktune.data.read import read
 from desktune.data.split import held_out
 from desktune.data.store import EncodedSet, Shelf, open_set, write_batches
@@ -240,7 +241,7 @@ def _encoded(key: str, paths: Paths, encoder: Encoder, shelves: Path | None, emi
     if shelves is not None:
         durable.make_folder(shelves)
     shelf = Shelf(None if shelves is None else shelves / f"{key}.arrow")
-    for chunk in encode_chunks(iter(counted), encoder):
+    for chunk in worked(iter(counted), encoder):
         shelf.add(chunk.batch)
         rejects += chunk.rejects
         special += chunk.special_text

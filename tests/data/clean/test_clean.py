@@ -11,8 +11,11 @@ from tests.data.clean.corrupt import KINDS, Found, Pair, Row, corrupt, measured
 from transformers import AutoTokenizer
 
 from desktune.cli.main import run
+from desktune.config.cleaning import parse_cleaning
 from desktune.config.schema import DataSection
-from desktune.data.clean.apply import apply
+from desktune.data import pool
+from desktune.data.clean.apply import Cleaner, apply
+from desktune.data.clean.judge import Setup
 from desktune.data.encode import Kit
 from desktune.data.prepare import fingerprint_of, prepare
 from desktune.errors import ConfigError, UserError
@@ -56,6 +59,23 @@ def damaged() -> list[Row]:
 
 def recalls(found: dict[str, Found]) -> dict[str, float]:
     return {name: round(one.recall, 2) for name, one in found.items()}
+
+
+def test_helpers_judge_the_same(damaged: list[Row], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that several processes judge have the verdicts, in the order, that one process gives them."""
+    monkeypatch.setattr(pool, "CHUNK_ROWS", 100)
+    rows = [Example(Origin("rows", n), "pair", *row.pair, source_lang="en") for n, row in enumerate(damaged)]
+    rejected = Reject(Origin("rows", 7), "wrong-type")
+    setup = Setup(parse_cleaning({"preset": "strict"}))
+    found, tables = [], []
+    for count in (1, 2):
+        cleaner = Cleaner(setup, silent, helpers=count, many=100)
+        found.append(list(cleaner.verdicts(iter([*rows[:250], rejected, *rows[250:]]))))
+        tables.append(cleaner.table(""))
+    assert found[0] == found[1]
+    assert tables[0] == tables[1]
+    assert found[0][250] == rejected
+    assert len(found[0]) == len(damaged) + 1
 
 
 def test_damage_is_found(damaged: list[Row]) -> None:

@@ -16,8 +16,9 @@ from typing import Any
 from desktune import durable
 from desktune.config.cleaning import Cleaning
 from desktune.config.schema import DataSection, Paths
-from desktune.data.clean.apply import Cleaner, Setup, Verdict, means_of
+from desktune.data.clean.apply import Cleaner
 from desktune.data.clean.duplicates import folded
+from desktune.data.clean.judge import Setup, Verdict
 from desktune.data.places import files_of
 from desktune.data.read import read
 from desktune.errors import DataError, UserError
@@ -74,7 +75,7 @@ def clean_files(places: Places, wish: Wish, emit: Emit) -> Counts:
     _check(places, wish)
     light = Cleaning(preset="light", embedding_model=wish.cleaning.embedding_model)
     relaxed = None if places.holdout is None else light
-    setup = Setup(wish.cleaning, means_of(wish.count, wish.cleaning.embedding_model), wish.features, relaxed)
+    setup = Setup(wish.cleaning, wish.count, wish.features, relaxed)
     cleaner = Cleaner(setup, emit)
     for name in places.against:
         cleaner.remember(read(name, wish.reading, silent))

@@ -8,7 +8,7 @@ from typing import Literal
 
 from desktune.compat import installed
 from desktune.data.clean import embed, lengths, match, noise
-from desktune.data.clean.language import Detect, language, script
+from desktune.data.clean.language import detector, language, script
 from desktune.data.clean.learn import Bounds, Learnt
 from desktune.data.clean.texts import Scorer, Texts, worst
 from desktune.errors import UserError
@@ -45,9 +45,8 @@ class Filter:
 
 @dataclass(frozen=True)
 class Means:
-    """What filters need besides a row: a language detector, a count of tokens, a folder of an embedding model."""
+    """What filters need besides a row: a count of tokens, a folder of an embedding model."""
 
-    detect: Callable[[], Detect]
     count: Callable[[str], int] | None = None
     embedding_model: str | None = None
 
@@ -85,7 +84,7 @@ def _scorer(name: str, means: Means, emit: Emit) -> Scorer | None:
     made: dict[str, Callable[[], Scorer | None]] = {
         "mojibake": lambda: worst(noise.breakage(), max),
         "copied": match.likeness,
-        "language": lambda: language(means.detect()),
+        "language": lambda: language(detector()),
         "token_ratio": lambda: _tokens(means),
         "embedding": lambda: _embedding(means, emit),
     }

@@ -42,6 +42,7 @@ class Detect:
         return probable if best == code else dict(self.ranked(line))[code]
 
 
+@cache
 def detector() -> Detect:
     """Return the detector (py3langid: langid.py of Lui & Baldwin 2012; its model is in the wheel).
 

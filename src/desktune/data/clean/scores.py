@@ -11,16 +11,16 @@ import numpy as np
 
 from desktune.config.cleaning import parse_cleaning
 from desktune.config.schema import DataSection
-from desktune.data.clean.apply import Cleaner, Setup, means_of
 from desktune.data.clean.duplicates import Seen, folded
 from desktune.data.clean.filters import Filter
+from desktune.data.clean.judge import Judge, Setup
 from desktune.data.clean.texts import texts_of
 from desktune.data.read import read
 from desktune.data.survey import BINS, Histogram
 from desktune.errors import MissingExtra
 from desktune.events import silent
 from desktune.languages import primary
-from desktune.rows import Example, Reject
+from desktune.rows import Example
 
 NEAR = 0.8  # likeness from which strict drops a row
 SCORED_ROWS = 5_000
@@ -83,15 +83,13 @@ def score_rows(section: DataSection, count: Callable[[str], int] | None = None) 
 
 
 def _filters(rows: Sequence[Example], section: DataSection, count: Callable[[str], int] | None) -> list[FilterScores]:
-    cleaning = parse_cleaning(section.cleaning)
-    cleaner = Cleaner(Setup(cleaning, means_of(count, cleaning.embedding_model), features=True), silent)
+    judge = Judge(Setup(parse_cleaning(section.cleaning), count, features=True), rows, silent)
     scores: dict[str, list[float]] = defaultdict(list)
-    for verdict in cleaner.verdicts(iter(rows)):
-        known = {} if isinstance(verdict, Reject) else verdict.scores
-        for name, score in known.items():
+    for row in rows:
+        for name, score in judge.verdict(row).scores.items():
             if score is not None:
                 scores[name].append(score)
-    return [_scores(one, np.array(scores[one.name])) for one in cleaner.filters if scores[one.name]]
+    return [_scores(one, np.array(scores[one.name])) for one in judge.filters if scores[one.name]]
 
 
 def _scores(one: Filter, found: np.ndarray) -> FilterScores:
