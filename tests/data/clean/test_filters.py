@@ -101,7 +101,7 @@ def test_scores_of_pairs() -> None:
     assert match.punctuation(pair("One.", "Un... deux. trois.")) < -2
     assert match.brackets(pair("A (b) [c]", "A (b) {c}")) == 0
     assert match.brackets(pair("A (b)", "A (b")) == 1
-    cut = match.truncated(1.0)
+    cut = match.Truncated(1.0)
     assert cut(pair("The dog sleeps in the garden.", "Le chien dort")) == pytest.approx(13 / 29)
     assert cut(pair("The dog sleeps.", "Le chien dort.")) is None
     assert match.likeness()(pair("The Dog.", "the dog.")) == 1.0
@@ -136,7 +136,7 @@ def test_lexicon_tells_swapped_rows() -> None:
         )
         for n in range(300)
     ]
-    score = lexicon.lexicon(*lexicon.learn(rows))
+    score = lexicon.learn(rows)
     sound = [score(row) for row in rows[:50]]
     swapped = [score(pair(rows[n].sides[0], rows[n + 1].sides[1])) for n in range(50)]
     assert min(value for value in sound if value is not None) > max(value for value in swapped if value is not None)

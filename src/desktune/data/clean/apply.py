@@ -16,7 +16,7 @@ from desktune.config.cleaning import parse_cleaning, resolved
 from desktune.config.schema import DataSection
 from desktune.data.clean.duplicates import Earlier, Seen, folded
 from desktune.data.clean.filters import Filter
-from desktune.data.clean.judge import Judge, Judging, Setup, Verdict, mended
+from desktune.data.clean.judge import Judge, Setup, Verdict, mended
 from desktune.data.clean.learn import SAMPLE_ROWS
 from desktune.data.clean.mend import changes_of
 from desktune.data.clean.texts import texts_of
@@ -100,11 +100,9 @@ class Cleaner:
         """Yield a verdict for every row; what was rejected before passes."""
         try:
             first = list(islice(rows, SAMPLE_ROWS))
-            sample = [row for row in first if isinstance(row, Example)]
-            judge = Judge(self._setup, sample, self._emit)
+            judge = Judge.taught(self._setup, [row for row in first if isinstance(row, Example)], self._emit)
             self.filters = judge.filters
-            judging = Judging(self._setup, sample, judge)
-            for verdicts in worked(chain(first, rows), judging, self._helpers, self._many):
+            for verdicts in worked(chain(first, rows), judge, self._helpers, self._many):
                 yield from map(self._heard, verdicts)
         finally:
             self.seen.close()

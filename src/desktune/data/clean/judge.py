@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from desktune.config.cleaning import PRESETS, Cleaning, Limit, resolved
 from desktune.data.clean.filters import Filter, Means, applies, build
 from desktune.data.clean.language import detector
-from desktune.data.clean.learn import Langs, languages, limits
+from desktune.data.clean.learn import Langs, Learnt, languages
+from desktune.data.clean.learn import limits as learn
 from desktune.data.clean.mend import Change, changes_of
 from desktune.data.clean.texts import Texts, texts_of, with_sides
 from desktune.events import Decision, Emit, silent
@@ -75,41 +76,49 @@ def mended(row: Example, changes: Mapping[str, Change]) -> tuple[Example, tuple[
 
 
 class Judge:
-    """Mends and judges rows by what a sample of them taught: languages, limits that are ``auto``, a lexicon."""
+    """Mends and judges rows by what a sample of them taught (``pool.Worker``)."""
 
-    def __init__(self, setup: Setup, sample: Sequence[Example], emit: Emit) -> None:
-        self._limits = setup.limits
-        self._changes = changes_of(self._limits)
-        self._features = setup.features
-        self._langs: Langs = {}
-        rows = [mended(row, self._changes)[0] for row in sample]
-        if any(row.kind == "pair" for row in rows) or self._on("language") or self._on("script"):
-            self._langs = languages(rows, detector())
-            for said, guess in self._langs.items():
-                pair = " → ".join(code for code in (said or guess[0] or "unclear", guess[1]) if code)
-                emit(Decision("data.cleaning", pair, f"where rows do not say their languages, {_of(sample)}"))
-        wanted = dict(self._limits)
-        if setup.features:
-            wanted = {name: PRESETS[name][1] if limit is False else limit for name, limit in wanted.items()}
-        learnt = limits([self.texts(row) for row in rows], wanted, setup.count)
-        for name, text in learnt.said.items():
-            if self._on(name):
-                emit(Decision(f"data.cleaning.filters.{name}", text, f"auto: {_of(sample)}"))
-        found = build(wanted, learnt, setup.means, emit)
-        self.filters = [replace(one, drops=self._on(one.name)) for one in found]
+    def __init__(self, setup: Setup, langs: Langs, learnt: Learnt, emit: Emit = silent) -> None:
+        self._setup, self._langs, self._learnt = setup, langs, learnt
+        limits, features = setup.limits, setup.features
+        self._changes = changes_of(limits)
+        found = build(_scored(limits, features=features), learnt, setup.means, emit)
+        self.filters = [replace(one, drops=limits[one.name] is not False) for one in found]
         relaxed = setup.relaxed
         self._relaxed = [] if relaxed is None else build(resolved(relaxed), learnt, setup.means, silent)
 
-    def texts(self, row: Example) -> Texts:
-        """Return what filters see of a row."""
-        langs = self._languages_of(row)
-        same = None not in langs and primary(langs[0] or "") == primary(langs[1] or "")
-        return texts_of(row, langs, parallel=row.kind == "pair" and not same)
+    @classmethod
+    def taught(cls, setup: Setup, sample: Sequence[Example], emit: Emit) -> Judge:
+        """Return a judge that knows the sample's languages, what ``auto`` means for it, and its words; all is said."""
+        limits = setup.limits
+        changes = changes_of(limits)
+        rows = [mended(row, changes)[0] for row in sample]
+        langs: Langs = {}
+        of = f"of the first {len(rows):,} rows"
+        if any(row.kind == "pair" for row in rows) or any(limits[name] is not False for name in ("language", "script")):
+            langs = languages(rows, detector())
+            for said, guess in langs.items():
+                pair = " → ".join(code for code in (said or guess[0] or "unclear", guess[1]) if code)
+                emit(Decision("data.cleaning", pair, f"where rows do not say their languages, {of}"))
+        texts = [_texts(row, langs) for row in rows]
+        learnt = learn(texts, _scored(limits, features=setup.features), setup.count)
+        for name, text in learnt.said.items():
+            if limits[name] is not False:
+                emit(Decision(f"data.cleaning.filters.{name}", text, f"auto: {of}"))
+        return cls(setup, langs, learnt, emit)
+
+    def __reduce__(self) -> tuple[type[Judge], tuple[Setup, Langs, Learnt]]:
+        """Leave the filters behind, which are functions: another process makes them anew."""
+        return Judge, (self._setup, self._langs, self._learnt)
+
+    def work(self, rows: Sequence[Example | Reject]) -> list[Verdict | Reject]:
+        """Return a verdict for every row; what was rejected before passes."""
+        return [row if isinstance(row, Reject) else self.verdict(row) for row in rows]
 
     def verdict(self, row: Example) -> Verdict:
         """Mend and judge a row."""
         row, changed = mended(row, self._changes)
-        texts, langs = self.texts(row), self._languages_of(row)
+        texts, langs = _texts(row, self._langs), _languages(row, self._langs)
         if not all(side.strip() for side in texts.sides) and row.kind != "messages":
             return Verdict(row, langs, {}, "empty", "nothing is left of a side", changed=changed)
         scores: dict[str, float | None] = {}
@@ -120,7 +129,7 @@ class Judge:
             score = scores[one.name] = one.score(texts)
             if failed is None and one.drops and not one.accept(score):
                 failed = one
-                if not self._features:
+                if not self._setup.features:
                     break
         if failed is None:
             return Verdict(row, langs, scores, changed=changed)
@@ -131,29 +140,19 @@ class Judge:
     def _passes_relaxed(self, texts: Texts) -> bool:
         return all(one.accept(one.score(texts)) for one in self._relaxed if applies(one, texts))
 
-    def _on(self, name: str) -> bool:
-        return self._limits[name] is not False
 
-    def _languages_of(self, row: Example) -> tuple[str | None, str | None]:
-        guess = self._langs.get(row.source_lang, (None, None))
-        return row.source_lang or guess[0], row.target_lang or guess[1]
+def _scored(limits: Mapping[str, Limit], *, features: bool) -> dict[str, Limit]:
+    """Return the limits of the filters that score: with ``features`` those that are off too, by the strict ones."""
+    return {name: PRESETS[name][1] if limit is False and features else limit for name, limit in limits.items()}
 
 
-class Judging:
-    """A judge at work; sent to another process, it learns there from the same sample (``pool.Worker``)."""
-
-    def __init__(self, setup: Setup, sample: Sequence[Example], judge: Judge | None = None) -> None:
-        self._setup, self._sample, self._judge = setup, sample, judge
-
-    def __reduce__(self) -> tuple[type[Judging], tuple[Setup, Sequence[Example]]]:
-        """Leave the judge behind: its scorers are functions that cannot be sent."""
-        return Judging, (self._setup, self._sample)
-
-    def work(self, rows: Sequence[Example | Reject]) -> list[Verdict | Reject]:
-        """Return a verdict for every row; what was rejected before passes."""
-        self._judge = self._judge or Judge(self._setup, self._sample, silent)
-        return [row if isinstance(row, Reject) else self._judge.verdict(row) for row in rows]
+def _languages(row: Example, langs: Langs) -> tuple[str | None, str | None]:
+    guess = langs.get(row.source_lang, (None, None))
+    return row.source_lang or guess[0], row.target_lang or guess[1]
 
 
-def _of(sample: Sequence[Example]) -> str:
-    return f"of the first {len(sample):,} rows"
+def _texts(row: Example, langs: Langs) -> Texts:
+    """Return what filters see of a row."""
+    both = _languages(row, langs)
+    same = None not in both and primary(both[0] or "") == primary(both[1] or "")
+    return texts_of(row, both, parallel=row.kind == "pair" and not same)

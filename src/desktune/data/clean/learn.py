@@ -33,7 +33,7 @@ Langs = Mapping[str | None, tuple[str | None, str | None]]
 
 @dataclass(frozen=True)
 class Learnt:
-    """Limits by filter, and scorers that had to be learnt; ``said`` tells each."""
+    """Limits by filter, and scorers that had to be learnt; ``said`` tells each. It can be sent to another process."""
 
     bounds: dict[str, Bounds]
     scorers: dict[str, Scorer]
@@ -72,7 +72,7 @@ def limits(rows: Sequence[Texts], wanted: Mapping[str, object], count: Callable[
         learnt.bounds["max_characters"] = (0.0, found)
         learnt.said["max_characters"] = f"at most {found:,.0f} characters"
     ratios = [lengths.ratio(row) for row in pairs]
-    learnt.scorers["truncated"] = match.truncated(float(np.median(ratios)) if ratios else 1.0)
+    learnt.scorers["truncated"] = match.Truncated(float(np.median(ratios)) if ratios else 1.0)
     if wanted["length_ratio"] == "auto":
         _learn_ratio(learnt, "length_ratio", ratios)
     if wanted["token_ratio"] == "auto" and count is not None:
@@ -102,7 +102,7 @@ def _learn_ratio(learnt: Learnt, name: str, ratios: Sequence[float]) -> None:
 
 
 def _learn_lexicon(learnt: Learnt, pairs: Sequence[Texts], *, auto: bool) -> None:
-    score = lexicon.lexicon(*lexicon.learn(pairs))
+    score = lexicon.learn(pairs)
     learnt.scorers["lexicon"] = score
     if auto:
         values = [value for row in pairs[:4_000] if (value := score(row)) is not None]

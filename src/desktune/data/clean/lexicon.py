@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from desktune.data.clean.texts import Scorer, Texts
+from desktune.data.clean.texts import Texts
 
 LEAST_ROWS = 1_500  # fewer rows make no lexicon
 _ROUNDS = 5
@@ -51,21 +51,24 @@ class Side:
         return float(np.log((found + _FLOOR) / (self.unigrams[known] + _FLOOR)).sum()), len(known)
 
 
-def lexicon(forward: Side, backward: Side) -> Scorer:
-    """Return the mean nats a word over both directions; None for rows with too few known words."""
+@dataclass(frozen=True)
+class Lexicon:
+    """Both directions. Scores a row with the mean nats a word; None for rows with too few known words."""
 
-    def score(row: Texts) -> float | None:
+    forward: Side
+    backward: Side
+
+    def __call__(self, row: Texts) -> float | None:
+        """Return the score of a row."""
         source, target = _stems(row, 0), _stems(row, 1)
-        ahead, count_ahead = forward.gain(source, target)
-        back, count_back = backward.gain(target, source)
+        ahead, count_ahead = self.forward.gain(source, target)
+        back, count_back = self.backward.gain(target, source)
         count = count_ahead + count_back
         return (ahead + back) / count if min(count_ahead, count_back) >= _FEW_KNOWN else None
 
-    return score
 
-
-def learn(rows: Sequence[Texts]) -> tuple[Side, Side]:
-    """Return the lexica of both directions, learnt from the rows (or as many of them as the memory is meant for)."""
+def learn(rows: Sequence[Texts]) -> Lexicon:
+    """Return the lexicon, learnt from the rows (or as many of them as the memory is meant for)."""
     pairs: list[tuple[list[str], list[str]]] = []
     cells = 0
     for row in rows:
@@ -74,7 +77,7 @@ def learn(rows: Sequence[Texts]) -> tuple[Side, Side]:
         if cells > _MOST_CELLS:
             break
         pairs.append(pair)
-    return _side(pairs), _side([(target, source) for source, target in pairs])
+    return Lexicon(_side(pairs), _side([(target, source) for source, target in pairs]))
 
 
 def _stems(row: Texts, side: int) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 
 from desktune.compat import require
 from desktune.data.clean.texts import Scorer, Texts
@@ -83,19 +84,21 @@ def brackets(row: Texts) -> float:
     return float(max(across, *(abs(side["("] - side[")"]) for side in sides)))
 
 
-def truncated(centre: float) -> Scorer:
-    """Return the target's length over what the corpus has for such a source, where the end looks cut.
+@dataclass(frozen=True)
+class Truncated:
+    """The target's length over what the corpus has for such a source (``centre``), where the end looks cut.
 
     Cut looks a target without end sign whose source has one. None where the target ends as the source does.
     """
 
-    def score(row: Texts) -> float | None:
+    centre: float
+
+    def __call__(self, row: Texts) -> float | None:
+        """Return the score of a row."""
         source, target = row.sides
         if not ends(source) or ends(target):
             return None
-        return min(1.0, len(target) / (centre * len(source))) if source else None
-
-    return score
+        return min(1.0, len(target) / (self.centre * len(source))) if source else None
 
 
 def ends(text: str) -> bool:

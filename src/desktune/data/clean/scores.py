@@ -83,7 +83,7 @@ def score_rows(section: DataSection, count: Callable[[str], int] | None = None) 
 
 
 def _filters(rows: Sequence[Example], section: DataSection, count: Callable[[str], int] | None) -> list[FilterScores]:
-    judge = Judge(Setup(parse_cleaning(section.cleaning), count, features=True), rows, silent)
+    judge = Judge.taught(Setup(parse_cleaning(section.cleaning), count, features=True), rows, silent)
     scores: dict[str, list[float]] = defaultdict(list)
     for row in rows:
         for name, score in judge.verdict(row).scores.items():
