@@ -27,9 +27,19 @@ def word(path: Path, encoding: str) -> Iterator[Raw | Reject]:
     if document.tables:
         yield from _pairs(path, document.tables)
         return
-    texts = (paragraph.text for paragraph in document.paragraphs)
-    for number, text in enumerate((text for text in texts if text.strip()), start=1):
+    texts = (paragraph.text for paragraph in document.paragraphs if paragraph.text.strip())
+    for number, text in enumerate(texts, start=1):
         yield Raw(Origin(str(path), number), {"text": text})
+
+
+def paragraphs(path: Path) -> list[str]:
+    """Return the paragraphs of a document that are not empty, those in tables left out.
+
+    Raises:
+        DataError: no Word document that can be read.
+        MissingExtra: python-docx is not installed.
+    """
+    return [paragraph.text for paragraph in _opened(path).paragraphs if paragraph.text.strip()]
 
 
 def _opened(path: Path) -> Any:

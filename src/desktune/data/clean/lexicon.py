@@ -9,7 +9,7 @@ has less than five times say nothing: a swapped row would explain itself with th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +50,39 @@ class Side:
         found = np.where(self.keys[places] == wanted, self.probabilities[places], 0.0).sum(axis=1) / len(given)
         return float(np.log((found + _FLOOR) / (self.unigrams[known] + _FLOOR)).sum()), len(known)
 
+    def table(self, given: Sequence[list[str]], told: Sequence[list[str]]) -> Table:
+        """Return what each of the given texts tells of the words of the others."""
+        sources = sorted({self.sources[word] for text in given for word in text if word in self.sources})
+        targets = sorted({self.targets[word] for text in told for word in text if word in self.targets})
+        wanted = np.array([0, *sources], dtype=np.int64)[:, None] * len(self.targets) + np.array(
+            targets, dtype=np.int64
+        )
+        places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        found = np.where(self.keys[places] == wanted, self.probabilities[places], 0.0)
+        counts = _counted(given, self.sources, sources)
+        return Table(
+            counts @ found[1:], found[0], counts.sum(axis=1), _counted(told, self.targets, targets),
+            self.unigrams[targets],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Table:
+    """Of several texts: p(word | text) unnormalised (texts, words), that of the empty word, the texts' known words.
+
+    ``counts`` is how often each of the told texts has each word, ``unigrams`` p(word).
+    """
+
+    expected: NDArray[np.float64]
+    empty: NDArray[np.float64]
+    sizes: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    unigrams: NDArray[np.float64]
+
+    def gain(self, given: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the nats that p(word | text) tells of each word."""
+        return np.log((given + _FLOOR) / (self.unigrams + _FLOOR))
+
 
 @dataclass(frozen=True)
 class Lexicon:
@@ -60,7 +93,7 @@ class Lexicon:
 
     def __call__(self, row: Texts) -> float | None:
         """Return the score of a row."""
-        source, target = _stems(row, 0), _stems(row, 1)
+        source, target = stems(row.words[0]), stems(row.words[1])
         ahead, count_ahead = self.forward.gain(source, target)
         back, count_back = self.backward.gain(target, source)
         count = count_ahead + count_back
@@ -72,7 +105,7 @@ def learn(rows: Sequence[Texts]) -> Lexicon:
     pairs: list[tuple[list[str], list[str]]] = []
     cells = 0
     for row in rows:
-        pair = (_stems(row, 0), _stems(row, 1))
+        pair = (stems(row.words[0]), stems(row.words[1]))
         cells += (len(pair[0]) + 1) * len(pair[1])
         if cells > _MOST_CELLS:
             break
@@ -80,12 +113,22 @@ def learn(rows: Sequence[Texts]) -> Lexicon:
     return Lexicon(_side(pairs), _side([(target, source) for source, target in pairs]))
 
 
-def _stems(row: Texts, side: int) -> list[str]:
-    """Return the beginnings of a side's words; a script without spaces gives its characters."""
-    words = row.words[side]
+def stems(words: list[str]) -> list[str]:
+    """Return the beginnings of words, which are those of ``Texts``; a script without spaces gives its characters."""
     if words and sum(map(len, words)) > 12 * len(words):
         words = list("".join(words))
     return [word[:_PREFIX] for word in words[:_MOST_WORDS]]
+
+
+def _counted(texts: Sequence[list[str]], numbers: Mapping[str, int], chosen: Sequence[int]) -> NDArray[np.float64]:
+    """Return how often each text has each of the chosen words."""
+    column = {number: place for place, number in enumerate(chosen)}
+    counts = np.zeros((len(texts), len(chosen)))
+    for row, text in enumerate(texts):
+        for word in text:
+            if word in numbers:
+                counts[row, column[numbers[word]]] += 1.0
+    return counts
 
 
 def _side(pairs: Sequence[tuple[list[str], list[str]]]) -> Side:

@@ -1,0 +1,1 @@
+"""Two documents that say the same in two languages → pairs of sentences."""
