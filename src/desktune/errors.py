@@ -123,5 +123,6 @@ class FailedElsewhere(DesktuneError):
 
 def nearest(name: str, known: Sequence[str], most: int = 1, cutoff: float = 0.6) -> str:
     """Return ``; did you mean 'x'?`` for the known name nearest to ``name``, or an empty string."""
-    close = get_close_matches(name, known, n=most, cutoff=cutoff)
+    same = [one for one in known if one != name and one.casefold() == name.casefold()]
+    close = same or get_close_matches(name, [one for one in known if one != name], n=most, cutoff=cutoff)
     return "; did you mean " + " or ".join(repr(one) for one in close) + "?" if close else ""

@@ -147,11 +147,11 @@ def _of_the_system(error: Exception) -> DesktuneError | None:
 
 
 def _say(error: DesktuneError) -> None:
-    from desktune.track.words import clean
+    from desktune.track.words import clean, folded
 
     prefix = "" if isinstance(error, Stopped) else "error: "
     for fault in error.faults if isinstance(error, ConfigError) else [str(error)]:
-        sys.stderr.write(f"{prefix}{clean(fault)}\n")
+        sys.stderr.write(folded(f"{prefix}{clean(fault)}") + "\n")
 
 
 def _leave_at_once(code: int) -> NoReturn:

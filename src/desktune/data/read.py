@@ -217,7 +217,12 @@ def _judged(example: Example) -> Example | Reject:
     texts = {"source": example.source, "target": example.target, "text": example.text}
     for name in empty:
         if not texts[name].strip():
-            return Reject(example.origin, f"empty-{name}", "", _excerpt(dict(example.fields)))
+            return Reject(
+                example.origin,
+                f"empty-{name}",
+                f"nothing but white space in the {name}",
+                _excerpt(dict(example.fields)),
+            )
     contents = (text for message in example.messages for text in (message.content, message.extra))
     for text in chain((texts[name] for name in empty), contents, (example.tools,)):
         fault = _text_fault(text)
