@@ -10,7 +10,6 @@ from desktune.errors import UserError, nearest
 
 # verb (below `desktune` or `desktune data`) → what does the work meanwhile
 NOT_BUILT = {
-    "data spelling": "",
     "train-all": "desktune train CFG model.name=... trains one model at a time",
     "compare": "desktune train CFG key=value makes one run; desktune runs compares them",
     "tune": "desktune train CFG key=value makes one run; desktune runs compares them",
