@@ -65,6 +65,7 @@ def test_repeats_and_leaks_are_counted(found: Survey) -> None:
     }
     assert [(leak.train, leak.other) for leak in found.leaks] == [("train:4", "held:1"), ("train:5", "held:2")]
     assert found.frequent == (("le chien voit un chat", 3),)
+    assert found.private == {}
 
 
 def test_lengths_are_those_before_the_cut(found: Survey, tiny_t5: Path) -> None:
@@ -81,14 +82,20 @@ def test_page_through_the_command_line(tiny_t5: Path, tmp_path: Path, capsys: py
     rows = [{"input": f"the dog sees {number} cats", "output": "le chien voit"} for number in range(30)]
     rows += [{"input": f"my house {number}", "output": nasty} for number in range(9)]
     rows += [{"input": "the dog " * 40, "output": "un chat"}]
+    rows += [{"input": f"собака видит дом {number}", "output": "le chien voit"} for number in range(12)]
+    rows += [{"input": "write to me@dogs.org", "output": "hf_" + "a1" * 12}]
     data, page_file = tmp_path / "rows.jsonl", tmp_path / "out" / "page.html"
     data.write_text("".join(json.dumps(row) + "\n" for row in [*rows, rows[0]]), encoding="utf-8")
     config = tmp_path / "d.yaml"
     config.write_text(f"model: {{name: {tiny_t5}}}\ndata: {{train: {data}, max_source_length: 60}}\n", encoding="utf-8")
     assert run(["data", "report", str(config), "-o", str(page_file), f"output.dir={tmp_path / 'runs' / 'x'}"]) == 0
     said = " ".join("".join(capsys.readouterr()).split())
-    assert "1 of 41 rows are over the limit of 60 tokens" in said
+    assert "1 of 54 rows are over the limit of 60 tokens" in said
     assert "What it will cost here" in said
+    assert "one target for" in said
+    assert "source: written in several scripts (latin" in said
+    assert "1 training rows hold e-mail addresses" in said
+    assert "1 training rows hold keys or tokens" in said
     text = page_file.read_text(encoding="utf-8")
     page = Page()
     page.feed(text)

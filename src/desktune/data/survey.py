@@ -23,6 +23,12 @@ BINS = 40
 SHOWN = 8
 _LOOKED_AT = 2_000  # rows whose languages and scripts are looked at
 _JUDGED_LETTERS = 20  # below, an identifier guesses
+_PRIVATE = {
+    "e-mail addresses": re.compile(r"\b[\w.+-]+@[\w-]+\.[a-z]{2,}\b", re.IGNORECASE),
+    "keys or tokens": re.compile(
+        r"\b(?:hf_|sk-|ghp_|github_pat_|xox[bap]-|AKIA|AIza)[\w-]{12,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    ),
+}
 _NOT_WORD = re.compile(r"[\W_]+")
 
 
@@ -66,6 +72,7 @@ class Survey:
     languages: Mapping[str, Mapping[str, int]]  # side → language → rows of the sample
     scripts: Mapping[str, Mapping[str, int]]
     looked_at: int
+    private: Mapping[str, int]  # e-mail addresses and keys → training rows that hold one
 
 
 def survey(
@@ -99,6 +106,7 @@ def survey(
         languages={side: _counted(_language(text) for text in texts) for side, texts in sides.items() if texts},
         scripts={side: _counted(_script(text) for text in texts) for side, texts in sides.items() if texts},
         looked_at=len(sample),
+        private=_private(train),
     )
 
 
@@ -118,6 +126,14 @@ def _repeats(rows: EncodedSet) -> tuple[int, int]:
         same.add(exact)
         alike.add(near)
     return repeated, nearly
+
+
+def _private(rows: EncodedSet) -> dict[str, int]:
+    """Count the rows that hold what should not be in a model: a tuned one says it again."""
+    found = Counter(
+        what for row in rows for what, pattern in _PRIVATE.items() if pattern.search(f"{row.prompt}\n{row.completion}")
+    )
+    return dict(found)
 
 
 def _frequent(rows: EncodedSet) -> tuple[tuple[str, int], ...]:

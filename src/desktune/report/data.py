@@ -15,6 +15,8 @@ from desktune.train.estimate import Estimate
 
 _SHOWN_OF_A_REASON = 4
 _SHOWN_CHARACTERS = 160
+_CONSTANT = 0.5  # share of rows with one target from which it is said
+_OTHER_SCRIPT = 0.2
 
 Cells = Mapping[str, Sequence[tuple[str, str, str]]]
 
@@ -64,6 +66,21 @@ class DataReport:
                 f"repeats: {self.survey.repeated:,} training rows stand there twice, "
                 f"{self.survey.nearly_repeated:,} more differ in case or punctuation only"
             )
+        return [*found, *self._oddities()]
+
+    def _oddities(self) -> list[str]:
+        """Return what is seldom meant: one target for many rows, a side in two scripts, what is private."""
+        survey, found = self.survey, []
+        if survey.frequent and survey.frequent[0][1] > _CONSTANT * survey.rows["train"]:
+            text, count = survey.frequent[0]
+            found.append(f"one target for {count:,} of {survey.rows['train']:,} training rows: {_cut(text)}")
+        for side, scripts in survey.scripts.items():
+            most, *others = scripts.items()
+            if sum(count for _, count in others) >= _OTHER_SCRIPT * survey.looked_at:
+                found.append(
+                    f"{side}: written in several scripts ({most[0]} {most[1]:,}, {others[0][0]} {others[0][1]:,})"
+                )
+        found += [f"{count:,} training rows hold {what}" for what, count in survey.private.items()]
         return found
 
     def _decisions(self) -> list[str]:
@@ -115,6 +132,7 @@ class DataReport:
         if near:
             rows = [(one.place, one.earlier, f"{one.likeness:.2f}", _cut(one.text)) for one in near]
             lines.append(table(("place", "like", "likeness", "text"), rows))
+        lines += [note(f"{count:,} training rows hold {what}.", warn=True) for what, count in survey.private.items()]
         if survey.frequent:
             rows = [(_cut(text), f"{count:,}") for text, count in survey.frequent]
             lines += [table(("most frequent targets", "rows"), rows)]
