@@ -201,12 +201,11 @@ def lock(run: Path) -> Iterator[None]:
         Locked: another process holds it; the text names its pid.
         RunError: the file system has no locks.
     """
-    descriptor = os.open(run / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = durable.open_lock(run / LOCK)
     try:
         if not _take(descriptor, run):
             raise Locked(_locked_text(run, os.pread(descriptor, 200, 0).decode("utf-8", "replace")))
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
+        durable.write_lock(descriptor, run / LOCK, f"{os.getpid()} {socket.gethostname()}\n")
         yield
     finally:
         os.close(descriptor)  # frees the lock; the file stays, since removing it would let two in
