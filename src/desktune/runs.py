@@ -32,6 +32,8 @@ Status = Literal["running", "finished", "stopped", "diverged"]
 
 # Who only asks whether a run is running holds its lock for microseconds; a second try gets it.
 _LOCK_TRIES, _LOCK_PAUSE_SECONDS = 5, 0.05
+# A run that was killed before its config was written has at most these: it begins anew.
+_BEGUN = (ENVIRONMENT, LEDGER, REJECTED)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP)
 
 
@@ -171,7 +173,7 @@ def check_free(folder: Path) -> None:
             f"desktune train {folder} --resume, or name another folder with output.dir"
         )
     others = sorted(path.name for path in folder.iterdir() if path.name != LOCK)
-    if others:
+    if any(name not in _BEGUN and not name.startswith(durable.STAGING_PREFIX) for name in others):
         holds = ", ".join(others[:3]) + (" …" if len(others) > 3 else "")
         raise RunError(
             f"output folder in use: {folder} is not a run and holds {holds}; "

@@ -50,7 +50,8 @@ class Log:
 
     def __call__(self, operation: Operation, act: Callable[[], Any]) -> Any:
         result = act()
-        self._note(operation)
+        if operation.path.is_relative_to(self.root):
+            self._note(operation)
         self.count += 1
         return result
 
@@ -166,18 +167,20 @@ class Disk:
 
 
 def disks(log: Log, chance: random.Random, per_cut: int) -> Iterator[Disk]:
-    """Yield the different disks of every cut, at most ``per_cut`` of them each, in a seeded order."""
+    """Yield the disks of every cut, at most ``per_cut`` of them each, seeded; none twice with the same promises."""
+    seen: set[tuple[bytes, str]] = set()
     for cut in range(log.count + 1):
         before = [effect for effect in log.effects if effect.at < cut]
         open_ones = [index for index, one in enumerate(before) if one.safe_from is None or one.safe_from >= cut]
-        seen: set[bytes] = set()
-        choices = list(_choices(open_ones, before))
-        first, others = choices[:5], choices[5:]
+        choices, made = list(_choices(open_ones, before)), 0
+        first, others = choices[:2], choices[2:]
         chance.shuffle(others)
-        for lost, data in [*first, *others[: 6 * per_cut]]:
+        for lost, data in [*first, *others[: 4 * per_cut]]:
             disk = _disk(log, before, cut, lost, data)
-            if disk.key not in seen and len(seen) < per_cut:
-                seen.add(disk.key)
+            key = (disk.key, str(log.promised(cut)))
+            if key not in seen and made < per_cut:
+                seen.add(key)
+                made += 1
                 yield disk
 
 
@@ -185,9 +188,9 @@ def _choices(open_ones: list[int], before: list[Effect]) -> Iterator[tuple[froze
     """Yield (effects that are lost, how data that is not synced looks). The plain ones come first."""
     everything = frozenset(open_ones)
     written = [index for index in open_ones if before[index].data is not None]
+    yield everything, {}
     for how in DATA:
         yield frozenset(), dict.fromkeys(written, how)
-    yield everything, {}
     few = [
         set(some) for count in range(1, MOST_REORDERED + 1) for some in itertools.combinations(open_ones[-14:], count)
     ]
