@@ -85,6 +85,11 @@ class NewFile:
             _take(lambda: _write_all(self.descriptor, data), "write", self.path, **more)
             self._offset += len(data)
 
+    def take_back(self) -> None:
+        """Cut off what a failed write left behind."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self.descriptor, self._offset)
+
     def sync(self) -> None:
         """Bring everything to the medium."""
         self.flush()

@@ -82,12 +82,11 @@ def append_line(path: Path, line: str) -> None:
         OutOfDisk: no space is left; the file is as it was.
     """
     with disk_errors(path), NewFile(path, os.O_APPEND, new=not path.exists()) as file:
-        size = os.fstat(file.descriptor).st_size
         try:
             file.write(line.encode("utf-8") + b"\n")
             file.flush()
         except OSError:
-            os.ftruncate(file.descriptor, size)
+            file.take_back()
             raise
     _appended.add(path)
 

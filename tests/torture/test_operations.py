@@ -15,6 +15,7 @@ from desktune import durable, runs
 from desktune.errors import DesktuneError, DiskFault, OutOfDisk, RunError
 from desktune.torture.faults import ERRORS, KILLS, Fault, How
 
+STAYING = tuple(f"{durable.STAGING_PREFIX}{why}-" for why in ("removed", "old"))
 EXPECTED: dict[str, type[DesktuneError]] = {"ENOSPC": OutOfDisk, "EIO": DiskFault, "EACCES": RunError}
 
 
@@ -73,6 +74,8 @@ def fail_at(root: Path, number: int, how: How, *, lasting: bool) -> list[str]:
         of_lock = fault.hit is not None and fault.hit.path.name == runs.LOCK
         found = [] if removal or of_lock else [f"no error of ours at {fault.hit}"]
     left = [path.name for path in root.rglob(f"{durable.STAGING_PREFIX}*") if not lasting]
+    if fault.hit and fault.hit.kind == "sync_folder":  # whole folders stay until a sync of their rename succeeds
+        left = [name for name in left if not name.startswith(STAYING)]
     left = [name for name in left if fault.hit and name not in str(fault.hit.path)]  # what could not be removed
     found += [f"left at once: {name}" for name in left] + survives(root, promised)
     shutil.rmtree(root)

@@ -78,9 +78,14 @@ def damage(file: Path, how: Damage, chance: random.Random) -> str:
         if data == before:  # zeros already: a bit instead
             data[place] ^= 1
         said = f"bytes {place} to {end} zeroed"
+    restore(file, bytes(data))
+    return f"{file.name}: {said}"
+
+
+def restore(file: Path, data: bytes) -> None:
+    """Write a file's bytes in place, synced by nobody."""
     with open(file, "wb") as out:
         out.write(data)
-    return f"{file.name}: {said}"
 
 
 def _write_half(operation: Operation) -> None:
