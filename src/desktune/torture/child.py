@@ -61,14 +61,15 @@ def make(function: Callable[..., None], *arguments: Any) -> Ended:
 def _in_process(target: Callable[..., None], given: Any, kill_after: float | None) -> Ended:
     context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     if sys.platform == "linux":
-        context.set_forkserver_preload(["desktune.api"])
+        context.set_forkserver_preload(["desktune.torture.warm"])
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=target, args=(given, theirs), daemon=True)
     process.start()
     theirs.close()
-    process.join(_LONGEST_SECONDS if kill_after is None else kill_after)
-    hangs = process.is_alive() and kill_after is None
-    if process.is_alive():
+    try:
+        process.join(_LONGEST_SECONDS if kill_after is None else kill_after)
+        hangs = process.is_alive() and kill_after is None
+    finally:  # also where the user has had enough
         process.kill()
         process.join()
     operations, said = _received(ours)
