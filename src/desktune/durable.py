@@ -43,7 +43,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with a final newline. Raises ValueError for a number that is not finite."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    write_text(path, _json_text(value))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -340,13 +340,20 @@ def _write_manifest(folder: Path, entries: dict[str, dict[str, Any]]) -> None:
     write_json(folder / MANIFEST, {**body, "sha256": _digest(body)})
 
 
+def _json_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
 def _digest(body: Any) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def _read_manifest(file: Path) -> dict[str, tuple[int, str]]:
     """Return size and hash by name. Raises ValueError, KeyError or TypeError when a byte of it changed."""
-    body = json.loads(file.read_text(encoding="utf-8"))
+    text = file.read_bytes().decode("utf-8")
+    body = json.loads(text)
+    if not isinstance(body, dict) or text != _json_text(body):  # a lost last newline changes no value
+        raise ValueError("not as it was written")
     if set(body) != {"version", "files"} or body["version"] != 1:
         if body.pop("sha256") != _digest(body):
             raise ValueError("its own sha256 differs")
