@@ -16,7 +16,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from desktune.errors import DiskFault, OutOfDisk, RunError
 MANIFEST = "manifest.json"
 STAGING_PREFIX = ".staging-"
 _OLD = f"{STAGING_PREFIX}old-"  # gave way to a new folder and is removed once that one has its name
+_CHECK = "crc"  # of a line, over all before it
 _VERSION = 2  # of the manifest; 1 had no hash of itself
 _CHUNK_BYTES = 1 << 20
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -100,6 +102,19 @@ def read_lines(path: Path) -> list[Any]:
         except ValueError:
             continue
     return values
+
+
+def checked_line(values: Mapping[str, Any]) -> str:
+    """Return values as one line of JSON that carries its own checksum, for ``line_faults``."""
+    body = json.dumps(values, ensure_ascii=False, allow_nan=False)
+    return f'{body[:-1]}, "{_CHECK}": "{zlib.crc32(body.encode()):08x}"}}'
+
+
+def line_faults(path: Path) -> list[str]:
+    """Return what is wrong with a file of ``checked_line``s; a torn last line is no fault."""
+    lines = path.read_bytes().split(b"\n")[:-1]
+    wrong = [number for number, line in enumerate(lines, start=1) if not _is_as_written(line)]
+    return [f"{path}:{number}: changed since it was written" for number in wrong]
 
 
 def keep_lines(path: Path, keep: Callable[[Any], bool]) -> None:
@@ -388,6 +403,11 @@ def _existing_parent(path: Path) -> Path:
     while not path.exists():
         path = path.parent
     return path
+
+
+def _is_as_written(line: bytes) -> bool:
+    body, _, check = line.rpartition(f', "{_CHECK}": "'.encode())
+    return check == f'{zlib.crc32(body + b"}"):08x}"}}'.encode()
 
 
 def _code_in(text: str) -> int | None:

@@ -25,6 +25,8 @@ from desktune.errors import Locked, RunError, nearest
 
 RUNS = Path("runs")
 LATEST = "latest"
+PREPARED = ".prepared"  # beside the run folders: encoded rows that any run of the same data reuses
+PREPARED_NAME = 16  # letters of the rows' hash that name their folder
 CONFIG, ENVIRONMENT, LEDGER, STATUS, LOCK = "config.yaml", "environment.json", "ledger.json", "status.json", ".lock"
 REJECTED, METRICS, SAMPLES = "rejected.jsonl", "metrics.jsonl", "samples.jsonl"
 
@@ -234,7 +236,7 @@ def mark(
     known = _read_json(run / STATUS).get("facts", {})
     finite = {name: value for name, value in metrics.items() if abs(value) < float("inf")}
     said = {"status": status, "step": step, "time": round(time.time(), 3), "metrics": finite}
-    durable.write_json(run / STATUS, {**said, "facts": {**known, **(facts or {})}})
+    durable.write_text(run / STATUS, durable.checked_line({**said, "facts": {**known, **(facts or {})}}) + "\n")
 
 
 def describe(run: Path) -> RunInfo:
@@ -290,6 +292,22 @@ def check_run(folder: Path) -> None:
     """Raise RunError, saying what is missing, when a folder is not a run."""
     if not is_run(folder):
         raise RunError(f"{folder}: not a run folder: {CONFIG} is missing; desktune runs lists the runs there are")
+
+
+def prepared_rows(run: Path) -> Path | None:
+    """Return the folder of the encoded rows that a run was trained on, None where it is gone (it can be made anew)."""
+    identity = _read_json(run / ENVIRONMENT).get("identity", {})
+    folder = run.parent / PREPARED / str(identity.get("data", ""))[:PREPARED_NAME]
+    return folder if "data" in identity and folder.is_dir() else None
+
+
+def faults(run: Path) -> list[str]:
+    """Return what is wrong with the files of a run that change while it lives: its lines and its status."""
+    if not (run / durable.MANIFEST).is_file():
+        return []  # of a desktune whose lines had no checksums
+    place = Run(run)
+    files = [file for file in (place.metrics, place.samples, place.status) if file.is_file()]
+    return [fault for file in files for fault in durable.line_faults(file)]
 
 
 def _unique(name: str) -> Path:

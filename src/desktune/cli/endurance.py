@@ -19,9 +19,10 @@ def torture(
     device: Annotated[str, typer.Option(help=f"One of {', '.join(_DEVICES)}.")] = "auto",
     seed: Annotated[int | None, typer.Option(help="Repeats the trials of an earlier torture.")] = None,
 ) -> None:
-    """Kill, starve and damage trainings of a tiny model on this disk and device.
+    """Kill, starve and damage trainings on this disk.
 
-    Every one must go on to the bits of an undisturbed run; exit code 1 and what failed when one does not.
+    They are of a tiny model, on the device that is named. Each must go on to the bits of an undisturbed one; when one
+    does not, the exit code is 1.
     """
     if device not in _DEVICES:
         raise UserError(f"--device {device}: there is no such device; allowed: {', '.join(_DEVICES)}")

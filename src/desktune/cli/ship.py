@@ -32,12 +32,19 @@ def merge(
 def verify(
     place: Annotated[str, typer.Argument(metavar="RUN|DIR", help="A run, or any folder below which desktune wrote.")],
 ) -> None:
-    """Check everything that was written against its hashes."""
+    """Check everything that was written against its hashes.
+
+    That is a run with its checkpoints, models, lines and prepared rows, or all that lies below a folder.
+    """
     folder = Path(place) if Path(place).is_dir() else runs.resolve(place)
-    sealed = sorted(path.parent for path in folder.rglob(durable.MANIFEST) if _is_ours(path.relative_to(folder)))
+    found = [path for path in folder.rglob("*") if _is_ours(path.relative_to(folder))]
+    sealed = sorted(path.parent for path in found if path.name == durable.MANIFEST)
     if not sealed:
         raise RunError(f"{folder}: no {durable.MANIFEST} below it, so there is nothing to verify")
+    living = sorted(path.parent for path in found if path.name == runs.CONFIG)
+    sealed += [rows for one in living if (rows := runs.prepared_rows(one)) is not None and rows not in sealed]
     faults = [fault for one in sealed for fault in durable.verify(one)]
+    faults += [fault for one in living for fault in runs.faults(one)]
     for left in folder.rglob(f"{durable.STAGING_PREFIX}*"):
         typer.echo(f"note: {left}: left by a killed process; the next training of this run removes it")
     if faults:

@@ -35,14 +35,14 @@ KINDS: dict[str, tuple[str, str, dict[str, int]]] = {  # task → starter, sampl
 def build(task: str, folder: Path) -> None:
     """Write ``model-<task>`` and ``rows-<task>.jsonl`` below a folder."""
     import torch
-    from transformers import AutoConfig, LlamaForCausalLM, T5ForConditionalGeneration
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     starter, sample, sizes = KINDS[task]
     source = starters.folder(starter)
     config = AutoConfig.from_pretrained(source)
     config.update({**sizes, "dtype": "float32"})
     torch.manual_seed(0)
-    model = (T5ForConditionalGeneration if task == "seq2seq" else LlamaForCausalLM)(config)
+    model = (AutoModelForSeq2SeqLM if task == "seq2seq" else AutoModelForCausalLM).from_config(config)
     with durable.staging(model_folder(task, folder)) as staged:
         model.save_pretrained(staged)
         for file in sorted(source.iterdir()):

@@ -7,7 +7,7 @@ compares with the run that was never disturbed: weights, optimizer and losses, b
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,13 +52,13 @@ class Bench:
     exact: bool = True  # whether two undisturbed runs are equal on this device
     _count: int = 0
 
-    def prepare(self, clock: Callable[[], float]) -> None:
+    def prepare(self, clock: Callable[[], float], tasks: Iterable[str] = tuple(KINDS)) -> None:
         """Build models and rows, and train each task and method undisturbed (one of them twice).
 
         Raises:
             RunError: not even that works.
         """
-        for task in KINDS:
+        for task in tasks:
             _must(make(build, task, self.folder), f"building the {task} model")
             for adapter in ("lora", "none"):
                 self.wholes.append(self._undisturbed(Whole(task, adapter, self._new_run()), clock))
