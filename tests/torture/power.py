@@ -3,7 +3,7 @@
 The model is as unkind as POSIX allows. A write is on disk for sure only once its file was synced, a name only once its
 folder was synced. Of everything else any part may be there: nothing, all, all but up to three operations, or just up
 to three of them (so that later ones overtake earlier ones); and data that is there may be whole, zeros, torn in the
-middle with zeros behind, or cut off. What libraries wrote counts as unsynced until ``adopt`` syncs it.
+middle with zeros behind or before, or cut off. What libraries wrote counts as unsynced until ``adopt`` syncs it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 
 from desktune.disk import Operation
 
-DATA = ("whole", "zeros", "torn", "short")
+DATA = ("whole", "zeros", "hole", *(f"{how} {place}" for how in ("torn", "short") for place in (1, 2, 3)))
+MIXTURES = 6  # data of each file in another state, per choice of operations
 MOST_REORDERED = 3
 
 
@@ -172,7 +173,7 @@ def disks(log: Log, chance: random.Random, per_cut: int) -> Iterator[Disk]:
     for cut in range(log.count + 1):
         before = [effect for effect in log.effects if effect.at < cut]
         open_ones = [index for index, one in enumerate(before) if one.safe_from is None or one.safe_from >= cut]
-        choices, made = list(_choices(open_ones, before)), 0
+        choices, made = list(_choices(open_ones, before, chance)), 0
         first, others = choices[:2], choices[2:]
         chance.shuffle(others)
         for lost, data in [*first, *others[: 4 * per_cut]]:
@@ -184,7 +185,9 @@ def disks(log: Log, chance: random.Random, per_cut: int) -> Iterator[Disk]:
                 yield disk
 
 
-def _choices(open_ones: list[int], before: list[Effect]) -> Iterator[tuple[frozenset[int], dict[int, str]]]:
+def _choices(
+    open_ones: list[int], before: list[Effect], chance: random.Random
+) -> Iterator[tuple[frozenset[int], dict[int, str]]]:
     """Yield (effects that are lost, how data that is not synced looks). The plain ones come first."""
     everything = frozenset(open_ones)
     written = [index for index in open_ones if before[index].data is not None]
@@ -194,10 +197,12 @@ def _choices(open_ones: list[int], before: list[Effect]) -> Iterator[tuple[froze
     few = [
         set(some) for count in range(1, MOST_REORDERED + 1) for some in itertools.combinations(open_ones[-14:], count)
     ]
+    looks = [dict.fromkeys(written, how) for how in DATA]
     for some in few:
-        for how in DATA:
-            yield frozenset(some), dict.fromkeys(written, how)  # these few are lost
-            yield everything - some, dict.fromkeys(written, how)  # these few alone overtook the others
+        mixed = [{index: chance.choice(DATA) for index in written} for _ in range(MIXTURES)]
+        for look in (*looks, *mixed):
+            yield frozenset(some), look  # these few are lost
+            yield everything - some, look  # these few alone overtook the others
 
 
 def _disk(log: Log, before: list[Effect], cut: int, lost: frozenset[int], data: dict[int, str]) -> Disk:
@@ -232,5 +237,10 @@ def _disk(log: Log, before: list[Effect], cut: int, lost: frozenset[int], data: 
 
 
 def _as(how: str, data: bytes) -> bytes:
-    half = data[: len(data) // 2]
-    return {"whole": data, "zeros": bytes(len(data)), "torn": half.ljust(len(data), b"\0"), "short": half}[how]
+    """Data as a cut may leave it; ``torn`` and ``short`` have a place in quarters."""
+    if how in ("whole", "zeros", "hole"):
+        half = len(data) // 2
+        return {"whole": data, "zeros": bytes(len(data)), "hole": bytes(half) + data[half:]}[how]
+    kind, _, place = how.partition(" ")
+    kept = data[: len(data) * int(place) // 4]
+    return kept.ljust(len(data), b"\0") if kind == "torn" else kept

@@ -1,6 +1,6 @@
 """A training's life on disk without the training: the real functions that write a run folder, and the check of one.
 
-``live`` starts or goes on with a run of four checkpoints (two kept, and the best), metrics, a status and ``model/``
+``live`` starts or goes on with a run of five checkpoints (two kept, and the best), metrics, a status and ``model/``
 (written twice, so that a folder gives way to a new one). What a function has promised by returning is told to
 ``promise``; ``faults`` says what of that a folder does not keep.
 """
@@ -15,12 +15,12 @@ from safetensors.torch import load_file, save_file
 
 from desktune import durable, runs
 from desktune.config.schema import OutputSection
-from desktune.events import Step, Warn, silent
+from desktune.events import Evaluated, Samples, Step, Warn, silent
 from desktune.track.metrics import file_metrics
 from desktune.train import checkpoint
 from desktune.train.checkpoint import Position, Snapshot
 
-LAST, KEEP, BEST = 4, 2, 1
+LAST, KEEP, BEST = 5, 2, 1
 CONFIG = "model: {name: x}\n"
 Promise = Callable[[str, int], object]
 
@@ -57,6 +57,8 @@ def live(root: Path, promise: Promise = lambda what, step: None) -> None:
         runs.mark(run, "running", step, {})
         for number in range(step + 1, LAST + 1):
             emit(Step(number, LAST, 0.0, 1 / number, 0.1, 1.0, 1.0, 0, 0.0))
+            emit(Evaluated(number, {"eval_loss": 1 / number}))
+            emit(Samples(number, (("source", "reference", "output"),)))
             checkpoint.save(run, Snapshot(tensors(number), optimizer_tensors(number)), Position(step=number), silent)
             promise("checkpoint", number)
             checkpoint.prune(run, KEEP, BEST)

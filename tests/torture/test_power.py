@@ -66,20 +66,46 @@ def test_power_cuts(log: Log, ram: Path) -> None:
     assert count >= 450
 
 
-@pytest.mark.parametrize("forgotten", ["sync_file", "sync_folder", "_sync_appended"])
-def test_a_forgotten_sync_is_seen(forgotten: str, ram: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def make_unsynced(path: Path) -> None:
+    for one in reversed([one for one in (path, *path.parents) if not one.exists()]):
+        disk.make(one)
+
+
+def promote_hastily(staged: Path, final: Path) -> None:
+    aside = final.with_name(f"{durable.STAGING_PREFIX}old-{final.name}-12345678")
+    if final.exists():
+        disk.rename(final, aside)
+    disk.rename(staged, final)
+    disk.remove_tree(aside)
+    disk.sync_folder(final.parent)
+
+
+def nothing(*path: Path) -> None:
+    pass
+
+
+MISTAKES: dict[str, tuple[Any, str, Callable[..., None]]] = {
+    "no file is synced": (disk, "sync_file", nothing),
+    "no folder is synced": (disk, "sync_folder", nothing),
+    "lines are not synced": (durable, "_sync_appended", nothing),
+    "new folders are not synced": (durable, "make_folder", make_unsynced),
+    "the old folder goes too soon": (durable, "_promote", promote_hastily),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_seen(mistake: str, ram: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The simulation has teeth: without one of the syncs it finds faults."""
-    place = durable if forgotten.startswith("_") else disk
-    monkeypatch.setattr(place, forgotten, lambda *path: None)
+    monkeypatch.setattr(*MISTAKES[mistake])
     log = lived(ram / "real")
     monkeypatch.undo()
     durable._appended.clear()
-    assert cut(log, ram / "cut", 3, seed=5, most_faults=1)[1] != []
+    assert cut(log, ram / "cut", 12, seed=5, most_faults=1)[1] != []
 
 
 @pytest.mark.slow
 def test_many_power_cuts(log: Log, ram: Path) -> None:
-    count, found = cut(log, ram / "cut", amount(150, of=0.15), seed=6)
+    count, found = cut(log, ram / "cut", amount(300, of=0.1), seed=6)
     print(f"power cuts: {count:,} different disks, {len(found)} faults")
     assert found == []
     assert count >= amount(10_000, of=0.15)

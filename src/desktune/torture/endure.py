@@ -65,7 +65,7 @@ def endure(folder: Path, minutes: float, device: str, emit: Emit, *, seed: int |
     """
     began = time.monotonic()
     seed = random.SystemRandom().randrange(10**6) if seed is None else seed
-    place = folder / f"{durable.STAGING_PREFIX}torture-{time.time_ns():x}"
+    place = folder.resolve() / f"{durable.STAGING_PREFIX}torture-{time.time_ns():x}"
     durable.claim_folder(place)
     try:
         emit(Note(f"torture of {folder.resolve()} on {device}, {minutes:g} min, seed {seed}; nothing of it will stay"))
