@@ -403,6 +403,7 @@ def _ready(session: Session, place: Place, emit: Emit, closing: contextlib.ExitS
     durable.sweep_staging(run)
     durable.sweep_staging(run / "checkpoints")
     newest = None if place.fresh else checkpoint.newest(run, emit)
+    checkpoint.set_aside_newer(run, newest, emit)
     if newest is None and not place.fresh:
         emit(Note(f"--resume: {run} has no whole checkpoint; starting it again from step 0"))
     write_description(session, run, fresh=place.fresh, processes=place.processes.world_size)

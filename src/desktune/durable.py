@@ -28,6 +28,7 @@ from desktune.errors import DiskFault, OutOfDisk, RunError
 
 MANIFEST = "manifest.json"
 STAGING_PREFIX = ".staging-"
+DAMAGED_PREFIX = "damaged-"
 _OLD = f"{STAGING_PREFIX}old-"  # gave way to a new folder and is removed once that one has its name
 _CHECK = "crc"  # of a line, over all before it
 _VERSION = 2  # of the manifest; 1 had no hash of itself
@@ -208,6 +209,17 @@ def remove_folder(path: Path) -> None:
         disk.rename(path, doomed)
         disk.sync_folder(path.parent)
     disk.remove_tree(doomed)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged folder to ``damaged-<name>``, under which nothing takes it for good; returns its new name."""
+    numbers = ("", *(f"-{number}" for number in range(2, 1000)))
+    free = (path.with_name(f"{DAMAGED_PREFIX}{path.name}{number}") for number in numbers)
+    target = next(one for one in free if not one.exists())
+    with disk_errors(path):
+        disk.rename(path, target)
+        disk.sync_folder(path.parent)
+    return target
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -47,6 +47,7 @@ def live(root: Path, promise: Promise = lambda what, step: None) -> None:
         durable.sweep_staging(run)
         durable.sweep_staging(run / "checkpoints")
         known = checkpoint.newest(run, silent) if runs.is_run(run) else None
+        checkpoint.set_aside_newer(run, known, silent)
         step = int(known.name.removeprefix("step-")) if known else 0
         if not runs.is_run(run):
             durable.write_rows(run / runs.REJECTED, ["{}"] * 3)

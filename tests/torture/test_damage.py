@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from tests.torture.amounts import amount
-from tests.torture.script import LAST, folder_of, live
+from tests.torture.script import BEST, LAST, folder_of, live, optimizer_tensors, tensors
 
 from desktune import durable
-from desktune.events import Event, Warn
+from desktune.events import Event, Warn, silent
 from desktune.torture.faults import DAMAGES, damage, restore
 from desktune.train import checkpoint
+from desktune.train.checkpoint import Position, Snapshot
 
 
 @pytest.fixture
@@ -95,6 +96,24 @@ def test_other_manifests_are_faults(text: str, run: Path) -> None:
     manifest = checkpoint.folder_of(run, LAST) / durable.MANIFEST
     manifest.write_text(text, encoding="utf-8")
     assert len(durable.verify(manifest.parent)) == 1
+
+
+def test_retention_never_keeps_a_damaged_one_for_a_good_one(run: Path) -> None:
+    """Gone on from an older checkpoint and stopped before the damaged one's step, one good checkpoint is left."""
+    newest, before = checkpoint.folder_of(run, LAST), checkpoint.folder_of(run, LAST - 1)
+    damage(newest / checkpoint.WEIGHTS, "bit", random.Random(0))
+    damage(before / checkpoint.WEIGHTS, "bit", random.Random(0))
+    left = checkpoint.newest(run, silent)
+    assert left == checkpoint.folder_of(run, BEST)
+    checkpoint.set_aside_newer(run, left, silent)
+    folder = checkpoint.save(run, Snapshot(tensors(2), optimizer_tensors(2)), Position(step=2), silent)
+    checkpoint.prune(run, 1, None)
+    assert checkpoint.newest(run, silent) == folder
+    assert sorted(path.name for path in folder.parent.iterdir()) == [
+        f"{durable.DAMAGED_PREFIX}{before.name}",
+        f"{durable.DAMAGED_PREFIX}{newest.name}",
+        folder.name,
+    ]
 
 
 @pytest.mark.slow

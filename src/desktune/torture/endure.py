@@ -85,7 +85,11 @@ def _trials(bench: Bench, began: float, seconds: float, emit: Emit) -> Report:
         "kill": (Tally("SIGKILL at any moment, then --resume: the same bits"), bench.kill, 1),
         "flip": (Tally("flipped bits, cut and zeroed files: seen, the one before taken"), bench.flip, FLIPS_AT_ONCE),
         "disk": (Tally("full, broken or closed disk: a clear error, then --resume: the same bits"), bench.refuse, 1),
-        "resume": (Tally("SIGTERM after any step, then --resume: the same bits"), bench.stop, 1),
+        "resume": (
+            Tally("SIGTERM after any step, its checkpoint damaged or not, then --resume: the same bits"),
+            bench.stop,
+            1,
+        ),
     }
     report, said = Report({kind: tally for kind, (tally, _, _) in kinds.items()}, 0.0), time.monotonic()
     while True:

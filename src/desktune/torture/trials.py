@@ -96,14 +96,19 @@ class Bench:
         return self._judged(how, whole, run, found)
 
     def stop(self) -> list[str]:
-        """SIGTERM after a step."""
+        """SIGTERM after a step; every other time the checkpoint that it left is damaged before going on."""
         whole, run = self._pick()
         step = self.chance.randint(1, STEPS - 1)
         ended = work(Job(self._config(whole, run), stop_at=step))
         found = [] if ended.code == 143 else [f"left with {ended.code} instead of 143: {ended.said}"]
-        if not checkpoint.folder_of(run, step).is_dir():
-            found.append("no checkpoint of the step")
-        return self._judged(f"SIGTERM at step {step}", whole, run, found)
+        how, folder = f"SIGTERM at step {step}", checkpoint.folder_of(run, step)
+        if not folder.is_dir():
+            return [f"{whole.name}: {how}: {text}" for text in (*found, "no checkpoint of the step")]
+        if self.chance.random() < 0.5:
+            return self._judged(how, whole, run, found)
+        files = [file for file in sorted(folder.iterdir()) if file.stat().st_size]
+        how = f"{how}, {damage(self.chance.choice(files), self.chance.choice(DAMAGES), self.chance)}"
+        return self._judged(how, whole, run, found, damaged=folder)
 
     def flip(self) -> list[str]:
         """Many damages of the newest checkpoint, one at a time: each is seen and the one before is taken."""
@@ -122,9 +127,9 @@ class Bench:
             restore(file, data)
         return found
 
-    def _judged(self, how: str, whole: Whole, run: Path, found: list[str]) -> list[str]:
+    def _judged(self, how: str, whole: Whole, run: Path, found: list[str], damaged: Path | None = None) -> list[str]:
         """Check a disturbed run folder, go on with it to the end, compare, and remove it."""
-        steps = checkpoint.all_of(run)
+        steps = [folder for folder in checkpoint.all_of(run) if folder != damaged]
         found += [fault for folder in steps for fault in durable.verify(folder)]
         found += durable.verify(run / "model") if (run / "model").is_dir() else []
         ended = work(Job(self._config(whole, run), resume=True))
