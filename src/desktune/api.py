@@ -454,6 +454,7 @@ def _finish(bundle: Bundle, run: Path, result: Result, session: Session, emit: E
     emit(Decision("model/", f"step {step}", reason))
     with durable.staging(place.model, replace=True) as staged:
         save_model(bundle, staged)
+    durable.sweep_staging(run / "checkpoints")  # what could not be removed earlier
     facts = {"best_metric": section.metric_for_best_model, "best_value": position.best_value}
     runs.mark(run, "finished", position.step, position.metrics, facts)
     emit(Saved("model", str(place.model), step))

@@ -170,7 +170,7 @@ class Disk:
 def disks(log: Log, chance: random.Random, per_cut: int) -> Iterator[Disk]:
     """Yield the disks of every cut, at most ``per_cut`` of them each, seeded; none twice with the same promises."""
     seen: set[tuple[bytes, str]] = set()
-    for cut in range(log.count + 1):
+    for cut in reversed(range(log.count + 1)):
         before = [effect for effect in log.effects if effect.at < cut]
         open_ones = [index for index, one in enumerate(before) if one.safe_from is None or one.safe_from >= cut]
         choices, made = list(_choices(open_ones, before, chance)), 0

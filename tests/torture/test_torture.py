@@ -24,7 +24,7 @@ from desktune.train import checkpoint
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     made = Bench(tmp_path_factory.mktemp("bench"), "cpu", random.Random(11))
-    made.prepare(time.monotonic)
+    made.prepare(time.monotonic, tasks=("seq2seq",))
     return made
 
 

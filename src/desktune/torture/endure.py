@@ -86,7 +86,7 @@ def _trials(bench: Bench, began: float, seconds: float, emit: Emit) -> Report:
         "flip": (Tally("flipped bits, cut and zeroed files: seen, the one before taken"), bench.flip, FLIPS_AT_ONCE),
         "disk": (Tally("full, broken or closed disk: a clear error, then --resume: the same bits"), bench.refuse, 1),
         "resume": (
-            Tally("SIGTERM after any step, its checkpoint damaged or not, then --resume: the same bits"),
+            Tally("SIGTERM after a step, its checkpoint damaged or not, then --resume: the same bits"),
             bench.stop,
             1,
         ),

@@ -21,6 +21,7 @@ from desktune.torture.model import KINDS, STEPS, build, config_of
 from desktune.train import checkpoint
 
 FLIPS_AT_ONCE = 100
+_CLOSED = ("EACCES", "EIO")
 _OURS = (0, 2, 4, 74)  # exit codes with which a refused write may end a training
 
 
@@ -137,6 +138,8 @@ class Bench:
             found.append(f"--resume left with {ended.code}: {ended.said}")
         else:
             found += self._differences(whole, run)
+            if how.startswith(_CLOSED):  # what could not be removed just then goes with the next training here
+                durable.sweep_staging(run / "checkpoints")
             found += [f"left behind: {left.name}" for left in run.rglob(f"{durable.STAGING_PREFIX}*")]
         if not found:
             durable.remove_folder(run)
