@@ -191,7 +191,7 @@ def make_folder(path: Path) -> None:
             if not path.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     except (FileExistsError, NotADirectoryError) as error:
-        raise RunError(_no_folder_text(path, error)) from error
+        raise RunError(f"{path}: cannot be a folder ({error.strerror}); name another one with output.dir") from error
 
 
 def claim_folder(path: Path) -> None:
@@ -297,7 +297,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         if error.errno in _NO_SPACE:
             raise OutOfDisk(_full_disk_text(path, error.errno)) from error
         if error.errno in _NO_RIGHTS:
-            raise RunError(_no_folder_text(place, error)) from error
+            raise RunError(_no_rights_text(place, error)) from error
         if error.errno in _BROKEN:
             raise DiskFault(
                 f"{place}: the disk fails ({error.strerror}); what was saved before is whole: copy the run folder to "
@@ -439,5 +439,5 @@ def _full_disk_text(path: Path, code: int) -> str:
     )
 
 
-def _no_folder_text(path: Path | str, error: OSError) -> str:
+def _no_rights_text(path: Path | str, error: OSError) -> str:
     return f"{path}: cannot be written ({error.strerror}); name another folder with output.dir"
