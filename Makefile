@@ -1,10 +1,10 @@
-# desktune: make demo, make test, make test-slow, make check, make bench
+# desktune: make demo, make test, make test-slow, make torture, make check, make bench
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml constraints.txt
 FLOOR := 92
 
-.PHONY: demo test test-slow check bench clean
+.PHONY: demo test test-slow torture check bench clean
 
 demo: .venv/base
 	$(BIN)/desktune demo
@@ -14,6 +14,9 @@ test: .venv/dev
 
 test-slow: .venv/dev
 	$(BIN)/python -m pytest -n 2 -m slow --durations=15 --durations-min=1
+
+torture: .venv/dev
+	DESKTUNE_TORTURE=whole $(BIN)/python -m pytest -n 2 tests/torture tests/test_kill.py -rP --durations=15 --timeout=3600
 
 check: .venv/dev
 	$(BIN)/ruff format --check src tests scripts benches

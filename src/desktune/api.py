@@ -24,7 +24,7 @@ from desktune.data.prepare import Prepared, prepare_test
 from desktune.data.prepare import prepare as prepare_rows
 from desktune.data.show import render_row, sides
 from desktune.data.survey import survey
-from desktune.errors import ConfigError, DesktuneError, Diverged
+from desktune.errors import ConfigError, DesktuneError, DiskFault, Diverged, OutOfDisk, RunError
 from desktune.evaluate.metrics import names_for, score
 from desktune.evaluate.report import Report
 from desktune.evaluate.score import compare, evaluate_rows
@@ -56,6 +56,7 @@ from desktune.train.loop import Loop, Recipe, Result, TrainingRows
 from desktune.train.processes import ONE, Processes
 from desktune.train.processes import joined as joined
 from desktune.train.reference import Reference
+from desktune.train.space import check_space
 
 SMOKE_ROWS = 4
 SHOWN_ROWS = 3  # of a data report, token by token
@@ -382,7 +383,7 @@ def _train_locked(session: Session, base: Bundle, place: Place, emit: Emit) -> T
             newest, emit = _ready(session, place, emit, closing) if processes.is_writer else (None, silent)
             bundle = make_trainable(base, plan.config.adapter, plan.config.training.seed, emit)
             if processes.is_writer:
-                durable.need_space(run, _checkpoint_bytes(bundle, plan.config), "a run with its checkpoints")
+                check_space(bundle.model, plan.config.training, run)
         newest = processes.share(str(newest) if newest else None)
         budget = -int(processes.largest(-plan.token_budget))  # the smallest of all, since all cut a step alike
         recipe = Recipe(plan.config.training, plan.config.evaluation, budget, plan.autocast_dtype, processes)
@@ -405,6 +406,7 @@ def _ready(session: Session, place: Place, emit: Emit, closing: contextlib.ExitS
     durable.sweep_staging(run)
     durable.sweep_staging(run / "checkpoints")
     newest = None if place.fresh else checkpoint.newest(run, emit)
+    checkpoint.set_aside_newer(run, newest, emit)
     if newest is None and not place.fresh:
         emit(Note(f"--resume: {run} has no whole checkpoint; starting it again from step 0"))
     write_description(session, run, fresh=place.fresh, processes=place.processes.world_size)
@@ -428,7 +430,8 @@ def _run_marked(loop: Loop | Reference, session: Session, place: Place, emit: Em
     except DesktuneError as error:
         if writes:
             how = "diverged" if isinstance(error, Diverged) else "stopped"
-            runs.mark(run, how, loop.position.step, loop.position.metrics)
+            with contextlib.suppress(OutOfDisk, DiskFault, RunError):  # the first error says more
+                runs.mark(run, how, loop.position.step, loop.position.metrics)
         raise
     return Trained(run, result.position.step, result.position.metrics)
 
@@ -454,6 +457,7 @@ def _finish(bundle: Bundle, run: Path, result: Result, session: Session, emit: E
     emit(Decision("model/", f"step {step}", reason))
     with durable.staging(place.model, replace=True) as staged:
         save_model(bundle, staged)
+    durable.sweep_staging(run / "checkpoints")  # what could not be removed earlier
     facts = {"best_metric": section.metric_for_best_model, "best_value": position.best_value}
     runs.mark(run, "finished", position.step, position.metrics, facts)
     emit(Saved("model", str(place.model), step))
@@ -472,9 +476,3 @@ def _smoke(session: Session, base: Bundle, emit: Emit) -> None:
     if session.plan.config.evaluation.smoke_test and rows:
         for text in smoke_test(base, [rows[index] for index in range(min(SMOKE_ROWS, len(rows)))]):
             emit(Warn(text))
-
-
-def _checkpoint_bytes(bundle: Bundle, config: Config) -> int:
-    """Return what the kept checkpoints and ``model/`` will need: float32 weights and two moments each."""
-    trained = sum(parameter.numel() for _, parameter in checkpoint.named_trained(bundle.model))
-    return 4 * trained * (3 * (config.training.save_total_limit + 2) + 1)

@@ -1,8 +1,10 @@
-"""Every write, fsync and rename of ours.
+"""Every write, sync, rename and removal of ours, one small operation at a time.
 
 A folder is whole or it is not there: it is built beside its final place, its ``manifest.json`` (size and sha256 of
-every file) is written last, everything is synced, and one rename gives it its name. What libraries write goes through
-the same door (``staging``). Nobody else in this project opens a file for writing; a test watches that.
+every file, and of itself) is written last, everything is synced, and one rename gives it its name. What libraries write
+goes through the same door (``staging``, ``adopt``). Nobody else in this project writes to disk; a test watches that.
+
+Every operation passes one seam (``watch``, in ``disk.py``), where tests and ``desktune torture`` put their faults.
 """
 
 from __future__ import annotations
@@ -14,15 +16,27 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from desktune.errors import OutOfDisk, RunError
+from desktune import disk
+from desktune.disk import NewFile
+from desktune.disk import watch as watch
+from desktune.errors import DiskFault, OutOfDisk, RunError
 
 MANIFEST = "manifest.json"
 STAGING_PREFIX = ".staging-"
+DAMAGED_PREFIX = "damaged-"
+_OLD = f"{STAGING_PREFIX}old-"  # gave way to a new folder and is removed once that one has its name
+_CHECK = "crc"  # of a line, over all before it
+_VERSION = 2  # of the manifest; 1 had no hash of itself
 _CHUNK_BYTES = 1 << 20
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
+_BROKEN = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE)
+_appended: set[Path] = set()  # files whose last lines are not synced
 
 
 def write_text(path: Path, text: str) -> None:
@@ -32,23 +46,23 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with a final newline. Raises ValueError for a number that is not finite."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    write_text(path, _json_text(value))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole. Raises OutOfDisk."""
-    _write_whole(path, [data])
-
-
-def append_line(path: Path, line: str) -> None:
-    """Append one line; a torn last line can only come from a power cut and is skipped by ``read_lines``."""
-    with disk_errors(path), open(path, "ab") as file:
-        file.write(line.encode("utf-8") + b"\n")
+    with _whole(path) as file:
+        file.write(data)
 
 
 def write_rows(path: Path, lines: Iterable[str]) -> int:
     """Write many lines as one whole file; returns how many. Raises OutOfDisk."""
-    return _write_whole(path, (line.encode("utf-8") + b"\n" for line in lines))
+    count = 0
+    with open_rows(path) as add:
+        for line in lines:
+            add(line)
+            count += 1
+    return count
 
 
 @contextlib.contextmanager
@@ -62,6 +76,24 @@ def open_rows(path: Path) -> Iterator[Callable[[str], None]]:
         yield add
 
 
+def append_line(path: Path, line: str) -> None:
+    """Append one line, on disk at the latest when the next folder gets its name (``adopt``).
+
+    A torn last line can only come from a power cut and is skipped by ``read_lines``.
+
+    Raises:
+        OutOfDisk: no space is left; the file is as it was.
+    """
+    with disk_errors(path), NewFile(path, os.O_APPEND, new=not path.exists()) as file:
+        try:
+            file.write(line.encode("utf-8") + b"\n")
+            file.flush()
+        except OSError:
+            file.take_back()
+            raise
+    _appended.add(path)
+
+
 def read_lines(path: Path) -> list[Any]:
     """Return the JSON values of a file of lines, without a torn last one."""
     values = []
@@ -71,6 +103,19 @@ def read_lines(path: Path) -> list[Any]:
         except ValueError:
             continue
     return values
+
+
+def checked_line(values: Mapping[str, Any]) -> str:
+    """Return values as one line of JSON that carries its own checksum, for ``line_faults``."""
+    body = json.dumps(values, ensure_ascii=False, allow_nan=False)
+    return f'{body[:-1]}, "{_CHECK}": "{zlib.crc32(body.encode()):08x}"}}'
+
+
+def line_faults(path: Path) -> list[str]:
+    """Return what is wrong with a file of ``checked_line``s; a torn last line is no fault."""
+    lines = path.read_bytes().split(b"\n")[:-1]
+    wrong = [number for number, line in enumerate(lines, start=1) if not _is_as_written(line)]
+    return [f"{path}:{number}: changed since it was written" for number in wrong]
 
 
 def keep_lines(path: Path, keep: Callable[[Any], bool]) -> None:
@@ -88,80 +133,143 @@ def staging(final: Path, *, replace: bool = False) -> Iterator[Path]:
         replace: Whether an existing ``final`` gives way (it is moved aside, then removed).
 
     Raises:
-        RunError: ``final`` exists and ``replace`` is false.
+        RunError: ``final`` exists and ``replace`` is false, or the place is not writable.
         OutOfDisk: no space is left.
+        DiskFault: the disk fails.
     """
     if final.exists() and not replace:
         raise RunError(f"{final}: exists already; remove it or name another folder")
     make_folder(final.parent)
     staged = final.parent / f"{STAGING_PREFIX}{final.name}-{uuid.uuid4().hex[:8]}"
     with disk_errors(final):
-        staged.mkdir()
         try:
+            disk.make(staged)
             yield staged
-            _seal(staged)
-            _promote(staged, final)
+            adopt(staged, final)
         except BaseException:
-            shutil.rmtree(staged, ignore_errors=True)
+            disk.remove_tree(staged)
             raise
 
 
+def adopt(staged: Path, final: Path) -> None:
+    """Hash and sync what ours and libraries wrote into a folder, write its manifest last, and give it its name.
+
+    Lines appended to other files before are synced too, so that a checkpoint never outlives the metrics up to it.
+    """
+    files = sorted(path for path in staged.rglob("*") if path.is_file())
+    entries = {}
+    for path in files:
+        disk.adopted(path)
+        entries[path.relative_to(staged).as_posix()] = _entry(path)
+        disk.sync_file(path)
+    for inner in sorted((path for path in staged.rglob("*") if path.is_dir()), reverse=True):
+        disk.sync_folder(inner)
+    _write_manifest(staged, entries)
+    _sync_appended()
+    _promote(staged, final)
+
+
+def seal_files(folder: Path, files: Iterable[Path]) -> None:
+    """Write a manifest of a few files of a folder whose other files still change."""
+    _write_manifest(folder, {path.relative_to(folder).as_posix(): _entry(path) for path in files})
+
+
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents.
+    """Create a folder and its parents, all of which survive a power cut once something inside is synced.
 
     Raises:
         RunError: the place is not writable or is a file.
+        OutOfDisk: no space is left.
     """
+    missing = [one for one in (path, *path.parents) if not one.exists()]
     try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        with disk_errors(path):
+            for one in reversed(missing):
+                with contextlib.suppress(FileExistsError):  # another process was faster
+                    disk.make(one)
+                disk.sync_folder(one.parent)
+            if not path.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    except (FileExistsError, NotADirectoryError) as error:
         raise RunError(f"{path}: cannot be a folder ({error.strerror}); name another one with output.dir") from error
 
 
 def claim_folder(path: Path) -> None:
     """Create a folder that must be new. Raises FileExistsError when somebody was faster."""
     make_folder(path.parent)
-    path.mkdir()
+    with disk_errors(path):
+        disk.make(path)
+        disk.sync_folder(path.parent)
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder so that a kill in the middle leaves no half folder under a final name."""
+    """Remove a folder so that no kill or power cut leaves a half folder under a final name."""
     doomed = path.with_name(f"{STAGING_PREFIX}removed-{path.name}-{uuid.uuid4().hex[:8]}")
-    os.rename(path, doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
+    with disk_errors(path):
+        disk.rename(path, doomed)
+        disk.sync_folder(path.parent)
+    disk.remove_tree(doomed)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged folder to ``damaged-<name>``, under which nothing takes it for good; returns its new name."""
+    numbers = ("", *(f"-{number}" for number in range(2, 1000)))
+    free = (path.with_name(f"{DAMAGED_PREFIX}{path.name}{number}") for number in numbers)
+    target = next(one for one in free if not one.exists())
+    with disk_errors(path):
+        disk.rename(path, target)
+        disk.sync_folder(path.parent)
+    return target
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy one file into a staging folder (``staging`` syncs it). Raises OutOfDisk."""
-    with disk_errors(target):
-        shutil.copyfile(source, target)
+    """Copy one file into a staging folder (``adopt`` syncs it). Raises OutOfDisk."""
+    with disk_errors(target), open(source, "rb") as reading, NewFile(target, os.O_TRUNC) as file:
+        while chunk := reading.read(_CHUNK_BYTES):
+            file.write(chunk)
+        file.flush()
+
+
+def open_lock(path: Path) -> int:
+    """Open a lock file, creating it where it is missing, and return its descriptor."""
+    with disk_errors(path):
+        return disk.open_lock(path)
+
+
+def write_lock(descriptor: int, path: Path, holder: str) -> None:
+    """Write into a lock file who holds it; a full disk does not undo the lock."""
+    with contextlib.suppress(OSError):
+        disk.write_lock(descriptor, path, holder)
 
 
 def sweep_staging(parent: Path) -> None:
-    """Remove what killed processes left half-built in ``parent``. Call it only while holding the run's lock."""
-    for left in parent.glob(f"{STAGING_PREFIX}*"):
-        shutil.rmtree(left, ignore_errors=True)
+    """Remove what killed processes left half-built in ``parent``. Call it only while holding the run's lock.
+
+    A folder that had just given way when the process ended gets its name back, and what was renamed last is synced.
+    """
+    if not parent.is_dir():
+        return
+    for left in sorted(parent.glob(f"{STAGING_PREFIX}*")):
+        final = parent / left.name.removeprefix(_OLD).rpartition("-")[0]
+        if left.name.startswith(_OLD) and not final.exists() and not verify(left):
+            with disk_errors(final):
+                disk.rename(left, final)
+        else:
+            disk.remove_tree(left)
+    with disk_errors(parent):
+        disk.sync_folder(parent)
 
 
 def verify(folder: Path) -> list[str]:
     """Return what is wrong with a folder that ``staging`` wrote; an empty list means every byte is as written."""
-    manifest_file = folder / MANIFEST
+    file = folder / MANIFEST
     try:
-        files = json.loads(manifest_file.read_text(encoding="utf-8"))["files"]
+        entries = _read_manifest(file)
     except FileNotFoundError:
-        return [f"{manifest_file}: missing"]
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        return [f"{manifest_file}: unreadable ({error})"]
-    faults = []
-    for name, expected in files.items():
-        path = folder / name
-        if not path.is_file():
-            faults.append(f"{path}: missing")
-        elif path.stat().st_size != expected["bytes"]:
-            faults.append(f"{path}: {path.stat().st_size} bytes instead of {expected['bytes']}")
-        elif sha256(path) != expected["sha256"]:
-            faults.append(f"{path}: its content changed since it was written (sha256 differs)")
-    return faults
+        return [f"{file}: missing"]
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+        return [f"{file}: unreadable ({error})"]
+    return [fault for name, (size, digest) in entries.items() if (fault := _fault(folder / name, size, digest))]
 
 
 def sha256(path: Path) -> str:
@@ -175,16 +283,31 @@ def sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn "no space left" of any write below into OutOfDisk, with the bytes that are free."""
+    """Turn what the system says of any write below into an error with an exit code.
+
+    Raises:
+        OutOfDisk: no space is left, with the bytes that are free.
+        RunError: no right to write there.
+        DiskFault: the disk itself fails.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutOfDisk(_full_disk_text(path)) from error
+        place = error.filename or path
+        if error.errno in _NO_SPACE:
+            raise OutOfDisk(_full_disk_text(path, error.errno)) from error
+        if error.errno in _NO_RIGHTS:
+            raise RunError(_no_rights_text(place, error)) from error
+        if error.errno in _BROKEN:
+            raise DiskFault(
+                f"{place}: the disk fails ({error.strerror}); what was saved before is whole: copy the run folder to "
+                "another disk and go on there with --resume"
+            ) from error
         raise
     except Exception as error:
-        if "os error 28" in str(error).lower() or "no space left" in str(error).lower():
-            raise OutOfDisk(_full_disk_text(path)) from error
+        code = _code_in(str(error).lower())
+        if code is not None:
+            raise OutOfDisk(_full_disk_text(path, code)) from error
         raise
 
 
@@ -202,81 +325,90 @@ def need_space(folder: Path, wanted_bytes: int, purpose: str) -> None:
         )
 
 
-def _write_whole(path: Path, pieces: Iterable[bytes]) -> int:
-    """Write through a temporary neighbour, fsync and rename; returns how many pieces there were.
-
-    Raises:
-        OutOfDisk: no space is left; an old file of that name stays.
-    """
-    count = 0
-    with _whole(path) as file:
-        for piece in pieces:
-            file.write(piece)
-            count += 1
-    return count
-
-
 @contextlib.contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+def _whole(path: Path) -> Iterator[NewFile]:
+    """Write through a temporary neighbour, sync and rename; an old file of that name stays until then."""
+    temporary = path.with_name(f"{STAGING_PREFIX}{path.name}-{uuid.uuid4().hex[:8]}")
     with disk_errors(path):
         try:
-            with open(temporary, "wb") as file:
+            with NewFile(temporary, os.O_EXCL) as file:
                 yield file
-                file.flush()
-                _sync(file.fileno())
-            os.replace(temporary, path)
+                file.sync()
+            disk.rename(temporary, path)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                disk.unlink(temporary)
             raise
-        _sync_folder(path.parent)
-
-
-def _seal(folder: Path) -> None:
-    """Write the manifest of all files, then sync files and folders, the manifest last."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    entries = {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files
-    }
-    for path in files:
-        with open(path, "rb+") as file:
-            _sync(file.fileno())
-    for inner in sorted(path for path in folder.rglob("*") if path.is_dir()):
-        _sync_folder(inner)
-    write_json(folder / MANIFEST, {"version": 1, "files": entries})
+        disk.sync_folder(path.parent)
 
 
 def _promote(staged: Path, final: Path) -> None:
-    if final.exists():
-        aside = final.with_name(f"{STAGING_PREFIX}old-{final.name}-{uuid.uuid4().hex[:8]}")
-        os.rename(final, aside)
-        os.rename(staged, final)
-        shutil.rmtree(aside, ignore_errors=True)
-    else:
-        os.rename(staged, final)
-    _sync_folder(final.parent)
-
-
-def _sync(descriptor: int) -> None:
-    """Sync to the medium: fsync on macOS stops at the drive's cache, F_FULLFSYNC does not."""
+    if not final.exists():
+        disk.rename(staged, final)
+        disk.sync_folder(final.parent)
+        return
+    aside = final.with_name(f"{_OLD}{final.name}-{uuid.uuid4().hex[:8]}")
+    disk.rename(final, aside)
     try:
-        import fcntl
-
-        full_sync = fcntl.__dict__.get("F_FULLFSYNC")
-    except ImportError:
-        full_sync = None
-    if full_sync is None:
-        os.fsync(descriptor)
-    else:
-        fcntl.fcntl(descriptor, full_sync)
+        disk.rename(staged, final)
+    except OSError:
+        disk.rename(aside, final)
+        raise
+    disk.sync_folder(final.parent)
+    disk.remove_tree(aside)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _entry(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
+
+
+def _write_manifest(folder: Path, entries: dict[str, dict[str, Any]]) -> None:
+    body = {"version": _VERSION, "files": entries}
+    write_json(folder / MANIFEST, {**body, "sha256": _digest(body)})
+
+
+def _json_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
+def _digest(body: Any) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _read_manifest(file: Path) -> dict[str, tuple[int, str]]:
+    """Return size and hash by name. Raises ValueError, KeyError or TypeError when a byte of it changed."""
+    text = file.read_bytes().decode("utf-8")
+    body = json.loads(text)
+    if not isinstance(body, dict) or text != _json_text(body):  # a lost last newline changes no value
+        raise ValueError("not as it was written")
+    if set(body) != {"version", "files"} or body["version"] != 1:
+        if body.pop("sha256") != _digest(body):
+            raise ValueError("its own sha256 differs")
+        if body["version"] != _VERSION:
+            raise ValueError(f"version {body['version']} is not known to this desktune")
+    return {name: (entry["bytes"], entry["sha256"]) for name, entry in body["files"].items()}
+
+
+def _fault(path: Path, size: int, digest: str) -> str | None:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        found = path.stat().st_size
+        if not path.is_file():
+            return f"{path}: missing"
+        if found != size:
+            return f"{path}: {found} bytes instead of {size}"
+        return None if sha256(path) == digest else f"{path}: its content changed since it was written (sha256 differs)"
+    except FileNotFoundError:
+        return f"{path}: missing"
+    except OSError as error:
+        return f"{path}: cannot be read ({error.strerror})"
+
+
+def _sync_appended() -> None:
+    for path in sorted(_appended):
+        if path.exists():
+            disk.sync_file(path)
+            disk.sync_folder(path.parent)
+    _appended.clear()
 
 
 def _existing_parent(path: Path) -> Path:
@@ -285,6 +417,27 @@ def _existing_parent(path: Path) -> Path:
     return path
 
 
-def _full_disk_text(path: Path) -> str:
+def _is_as_written(line: bytes) -> bool:
+    body, _, check = line.rpartition(f', "{_CHECK}": "'.encode())
+    return check == f'{zlib.crc32(body + b"}"):08x}"}}'.encode()
+
+
+def _code_in(text: str) -> int | None:
+    """The error number that a library put into its text (Rust: "os error 28")."""
+    for code in _NO_SPACE:
+        if f"os error {code})" in text or f"[errno {code}]" in text:
+            return code
+    return errno.ENOSPC if "no space left" in text else None
+
+
+def _full_disk_text(path: Path, code: int) -> str:
     free_bytes = shutil.disk_usage(_existing_parent(path)).free
-    return f"{path}: no space left on the disk ({free_bytes / 2**20:.0f} MiB free); what was saved before is whole"
+    why = {errno.ENOSPC: "no space left on the disk", errno.EDQUOT: "the disk quota is used up"}
+    return (
+        f"{path}: {why.get(code, 'the file is larger than this disk or a limit allows')} "
+        f"({free_bytes / 2**20:.0f} MiB free); what was saved before is whole"
+    )
+
+
+def _no_rights_text(path: Path | str, error: OSError) -> str:
+    return f"{path}: cannot be written ({error.strerror}); name another folder with output.dir"

@@ -14,6 +14,7 @@
     │   └── MissingExtra          an optional package; says the pip command
     ├── Diverged                  exit 3: the loss is no longer a number
     ├── OutOfDisk                 exit 4
+    ├── DiskFault                 exit 74: the disk itself fails (sysexits' EX_IOERR)
     ├── OutOfMemory               exit 5
     ├── Locked                    exit 75: another process writes this run
     ├── Stopped                   exit 128 + signal: a signal ended the work at a safe point
@@ -91,6 +92,12 @@ class OutOfDisk(DesktuneError):
     """No space is left where a file had to be written."""
 
     exit_code = 4
+
+
+class DiskFault(DesktuneError):
+    """The disk fails where a file had to be written."""
+
+    exit_code = 74
 
 
 class OutOfMemory(DesktuneError):

@@ -25,6 +25,8 @@ from desktune.errors import Locked, RunError, nearest
 
 RUNS = Path("runs")
 LATEST = "latest"
+PREPARED = ".prepared"  # beside the run folders: encoded rows that any run of the same data reuses
+PREPARED_NAME = 16  # letters of the rows' hash that name their folder
 CONFIG, ENVIRONMENT, LEDGER, STATUS, LOCK = "config.yaml", "environment.json", "ledger.json", "status.json", ".lock"
 REJECTED, METRICS, SAMPLES = "rejected.jsonl", "metrics.jsonl", "samples.jsonl"
 
@@ -32,6 +34,8 @@ Status = Literal["running", "finished", "stopped", "diverged"]
 
 # Who only asks whether a run is running holds its lock for microseconds; a second try gets it.
 _LOCK_TRIES, _LOCK_PAUSE_SECONDS = 5, 0.05
+# A run that was killed before its config was written has at most these: it begins anew.
+_BEGUN = (ENVIRONMENT, LEDGER, REJECTED)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP)
 
 
@@ -171,7 +175,7 @@ def check_free(folder: Path) -> None:
             f"desktune train {folder} --resume, or name another folder with output.dir"
         )
     others = sorted(path.name for path in folder.iterdir() if path.name != LOCK)
-    if others:
+    if any(name not in _BEGUN and not name.startswith(durable.STAGING_PREFIX) for name in others):
         holds = ", ".join(others[:3]) + (" …" if len(others) > 3 else "")
         raise RunError(
             f"output folder in use: {folder} is not a run and holds {holds}; "
@@ -201,12 +205,11 @@ def lock(run: Path) -> Iterator[None]:
         Locked: another process holds it; the text names its pid.
         RunError: the file system has no locks.
     """
-    descriptor = os.open(run / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = durable.open_lock(run / LOCK)
     try:
         if not _take(descriptor, run):
             raise Locked(_locked_text(run, os.pread(descriptor, 200, 0).decode("utf-8", "replace")))
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
+        durable.write_lock(descriptor, run / LOCK, f"{os.getpid()} {socket.gethostname()}\n")
         yield
     finally:
         os.close(descriptor)  # frees the lock; the file stays, since removing it would let two in
@@ -233,7 +236,7 @@ def mark(
     known = _read_json(run / STATUS).get("facts", {})
     finite = {name: value for name, value in metrics.items() if abs(value) < float("inf")}
     said = {"status": status, "step": step, "time": round(time.time(), 3), "metrics": finite}
-    durable.write_json(run / STATUS, {**said, "facts": {**known, **(facts or {})}})
+    durable.write_text(run / STATUS, durable.checked_line({**said, "facts": {**known, **(facts or {})}}) + "\n")
 
 
 def describe(run: Path) -> RunInfo:
@@ -289,6 +292,22 @@ def check_run(folder: Path) -> None:
     """Raise RunError, saying what is missing, when a folder is not a run."""
     if not is_run(folder):
         raise RunError(f"{folder}: not a run folder: {CONFIG} is missing; desktune runs lists the runs there are")
+
+
+def prepared_rows(run: Path) -> Path | None:
+    """Return the folder of the encoded rows that a run was trained on, None where it is gone (it can be made anew)."""
+    identity = _read_json(run / ENVIRONMENT).get("identity", {})
+    folder = run.parent / PREPARED / str(identity.get("data", ""))[:PREPARED_NAME]
+    return folder if "data" in identity and folder.is_dir() else None
+
+
+def faults(run: Path) -> list[str]:
+    """Return what is wrong with the files of a run that change while it lives: its lines and its status."""
+    if not (run / durable.MANIFEST).is_file():
+        return []  # of a desktune whose lines had no checksums
+    place = Run(run)
+    files = [file for file in (place.metrics, place.samples, place.status) if file.is_file()]
+    return [fault for file in files for fault in durable.line_faults(file)]
 
 
 def _unique(name: str) -> Path:

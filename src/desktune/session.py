@@ -30,7 +30,6 @@ from desktune.models.vocabulary import add_tokens
 from desktune.plan import Plan, resolve
 from desktune.rows import Encoded, Message
 
-PREPARED_FOLDER = ".prepared"  # beside the run folders: encoded rows that any run of the same data reuses
 MOST_PROOF_ROWS = 32
 
 
@@ -150,7 +149,7 @@ def prepare_config(plan: Plan, emit: Emit) -> Session:
     """Read, split, render and encode the rows of a config; reuses what was prepared before."""
     kit = _kit(plan)
     root = Path(plan.config.output.dir).expanduser().parent if plan.config.output.dir else runs.RUNS
-    prepared = prepare(plan.config.data, kit, plan.config.training.seed, root / PREPARED_FOLDER, emit)
+    prepared = prepare(plan.config.data, kit, plan.config.training.seed, root / runs.PREPARED, emit)
     return Session(plan, kit, prepared, prepared.train.directions)
 
 
@@ -171,7 +170,7 @@ def open_run(run: Path, emit: Emit, *, rows: bool = True) -> Session:
     _same(run, "tokenizer", known["tokenizer"], kit.tokenizer_hash)
     if not rows:
         return Session(plan, kit, None, directions, run)
-    prepared = prepare(plan.config.data, kit, plan.config.training.seed, run.parent / PREPARED_FOLDER, silent)
+    prepared = prepare(plan.config.data, kit, plan.config.training.seed, run.parent / runs.PREPARED, silent)
     _same(run, "rows", known["data"], prepared.fingerprint)
     return Session(plan, kit, prepared, directions, run)
 
@@ -201,6 +200,8 @@ def write_description(session: Session, run: Path, *, fresh: bool, processes: in
         for what, key in (("base weights", "base"), ("tokenizer", "tokenizer"), ("rows", "data")):
             _same(run, what, known[key], identity[key])
         _same_settings(run, session, environment.get("processes", 1), processes)
+        if not (run / durable.MANIFEST).exists():  # killed before its last file
+            _seal(place)
         return
     durable.write_json(place.ledger, session.prepared.ledger.to_json())
     durable.write_rows(
@@ -220,6 +221,12 @@ def write_description(session: Session, run: Path, *, fresh: bool, processes: in
     }
     durable.write_json(place.environment, environment)
     durable.write_text(place.config, dump(session.plan.config))
+    _seal(place)
+
+
+def _seal(place: runs.Run) -> None:
+    """Keep the hashes of what describes a run and never changes again, for ``desktune verify``."""
+    durable.seal_files(place.folder, (place.config, place.environment, place.ledger, place.rejected))
 
 
 FREE_ON_RESUME = {  # settings that do not change what is optimised; everything else is locked

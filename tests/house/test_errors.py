@@ -7,7 +7,7 @@ import pytest
 from desktune import errors
 from desktune.errors import ConfigError, DesktuneError, FailedElsewhere, MissingExtra, Stopped, nearest
 
-EXIT_CODES = {"Diverged": 3, "OutOfDisk": 4, "OutOfMemory": 5, "Locked": 75}
+EXIT_CODES = {"Diverged": 3, "OutOfDisk": 4, "OutOfMemory": 5, "DiskFault": 74, "Locked": 75}
 CLASSES = [
     one
     for _, one in inspect.getmembers(errors, inspect.isclass)

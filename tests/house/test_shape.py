@@ -1,4 +1,4 @@
-"""The shape of the house, measured: files, functions, guessing, writing, imports."""
+"""The shape of the house, measured: files, functions, guessing, imports."""
 
 from __future__ import annotations
 
@@ -13,10 +13,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-
-WRITERS_OUTSIDE_DURABLE = {
-    "cli/use.py": "answers go to the file that the person named",
-}
 
 
 def functions() -> Iterator[tuple[str, Function]]:
@@ -34,21 +30,6 @@ def catches_all(node: ast.ExceptHandler) -> bool:
     """``except:``, ``except Exception`` or a tuple with it; not BaseException, which cleans up and raises again."""
     kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
     return any(kind is None or (isinstance(kind, ast.Name) and kind.id == "Exception") for kind in kinds)
-
-
-def is_write(node: ast.Call) -> bool:
-    """A call that writes, moves or removes a file without durable.py."""
-    owner = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
-    called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    if called == "open":
-        given = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "mode")]
-        texts = [arg.value for arg in given if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
-        return any(set(text) & set("wax") and len(text) <= 3 for text in texts)
-    if called == "replace":  # Path.replace takes one argument, str.replace two, dataclasses.replace keywords
-        return owner == "os" or (owner != "" and len(node.args) == 1 and not node.keywords)
-    if owner == "shutil":
-        return called in ("move", "copy", "copy2", "copyfile", "copytree", "rmtree")
-    return owner != "durable" and called in ("write_text", "write_bytes", "rmtree", "rename", "unlink")
 
 
 def percentile(values: list[int], share: float) -> int:
@@ -107,19 +88,6 @@ def test_no_guessing() -> None:
     assert len(probes) <= 2 * lines / 1000, probes
     assert asserts == []
     assert [where for where in broad if "/cli/" not in where and "durable.py" not in where] == []
-
-
-def test_only_durable_writes() -> None:
-    """Every write of ours goes through durable.py; libraries write into folders that it stages."""
-    found = []
-    for path in SOURCES:
-        name = path.relative_to(ROOT / "src/desktune").as_posix()
-        if name == "durable.py" or name in WRITERS_OUTSIDE_DURABLE:
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and is_write(node):
-                found.append(f"{name}:{node.lineno} {ast.unparse(node.func)}")
-    assert found == []
 
 
 @pytest.mark.parametrize(

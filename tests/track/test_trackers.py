@@ -44,6 +44,7 @@ def test_lines_of_a_run(tmp_path: Path) -> None:
     lines = read_lines(tmp_path / "metrics.jsonl")
     assert [(line["kind"], line["step"]) for line in lines] == [("step", 10), ("eval", 10), ("step", 20), ("eval", 20)]
     assert lines[0].pop("time") > 1.7e9
+    assert len(lines[0].pop("crc")) == 8
     assert lines[0] == {
         "kind": "step",
         "step": 10,
@@ -66,6 +67,7 @@ def test_lines_of_a_run(tmp_path: Path) -> None:
 
 def test_a_figure_that_is_no_number_is_null_and_named() -> None:
     line = json.loads(line_of("step", {"step": 3, "loss": float("nan"), "grad_norm": float("inf"), "last": None}))
+    assert line.pop("crc")
     assert line == {
         "kind": "step",
         "time": line["time"],

@@ -20,7 +20,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from desktune import __version__
-from desktune.cli import align, cleaning, configs, places, rows, ship, spelling, training, use
+from desktune.cli import align, cleaning, configs, endurance, places, rows, ship, spelling, training, use
 from desktune.cli.verbs import Verbs
 from desktune.errors import ConfigError, DesktuneError, FailedElsewhere, OutOfDisk, OutOfMemory, RunError, Stopped
 from desktune.hardware import one_process, world_size
@@ -87,7 +87,7 @@ def _root(
 
 def _register() -> None:
     """Fill the program; the order is that of ``--help``."""
-    for module in (training, configs, cleaning, align, spelling, rows, use, ship, places):
+    for module in (training, configs, cleaning, align, spelling, rows, use, ship, endurance, places):
         for verb, function, example in module.VERBS:
             group = data if module in (cleaning, align, spelling, rows) else app
             group.command(verb, epilog=f"\b\nExample:\n  {example}")(function)

@@ -19,7 +19,6 @@ NOT_BUILT = {
     "export": "desktune merge RUN writes a plain model folder",
     "push": "desktune merge RUN writes a folder that hf upload takes",
     "test-uploaded": "",
-    "torture": "desktune verify RUN checks the hashes of everything written",
     "import": "desktune init DATA writes a config",
     "login": "hf auth login stores a Hub token",
 }

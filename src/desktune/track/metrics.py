@@ -6,7 +6,6 @@ resume the files go on without a gap or a repeat: what came after the checkpoint
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping
@@ -48,7 +47,7 @@ def line_of(kind: str, values: Mapping[str, Any]) -> str:
     bad = [name for name, value in values.items() if isinstance(value, float) and not math.isfinite(value)]
     finite = {name: None if name in bad else value for name, value in values.items() if value is not None}
     line = {"kind": kind, "time": round(time.time(), 3), **finite, **({"not_finite": bad} if bad else {})}
-    return json.dumps(line, ensure_ascii=False, allow_nan=False)
+    return durable.checked_line(line)
 
 
 def _step_of(line: Any) -> float:

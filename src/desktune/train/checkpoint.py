@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 
 from desktune import durable
 from desktune.errors import Diverged
-from desktune.events import Emit, Saved, Warn
+from desktune.events import Emit, Note, Saved, Warn
 from desktune.runs import Run
 from desktune.train.joint import like, whole
 from desktune.train.optim import load_optimizer_tensors, optimizer_tensors
@@ -107,7 +107,15 @@ def newest(run: Path, emit: Emit) -> Path | None:
 
 def all_of(run: Path) -> list[Path]:
     """Return all checkpoint folders, oldest first."""
-    return sorted((run / "checkpoints").glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
+    return sorted((run / "checkpoints").glob("step-*"), key=_step_of)
+
+
+def set_aside_newer(run: Path, newest: Path | None, emit: Emit) -> None:
+    """Rename what is newer than the checkpoint to go on from: it is damaged, and ``prune`` must not keep it instead."""
+    for folder in all_of(run):
+        if newest is None or _step_of(folder) > _step_of(newest):
+            aside = durable.set_aside(folder)
+            emit(Note(f"{folder.name} is now {aside.name}; remove it when you have looked at it"))
 
 
 def restore(folder: Path, model: nn.Module, optimizer: Optimizer, processes: Processes = ONE) -> Position:
@@ -133,6 +141,10 @@ def prune(run: Path, keep: int, best_step: int | None) -> None:
     for folder in folders[:-keep]:
         if folder != best:
             durable.remove_folder(folder)
+
+
+def _step_of(folder: Path) -> int:
+    return int(folder.name.removeprefix("step-"))
 
 
 def _read(file: Path, processes: Processes) -> dict[str, torch.Tensor]:
