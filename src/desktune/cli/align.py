@@ -9,8 +9,6 @@ import typer
 
 from desktune.cli.common import console
 
-_MIN_SCORE = 0.3  # align.files.MIN_SCORE, which must not be imported before it is needed
-
 
 def align(
     source: Annotated[Path, typer.Argument(help="Document (.txt, .md, .docx), folder, or a JSONL file of documents.")],
@@ -23,7 +21,9 @@ def align(
     both_directions: Annotated[
         bool, typer.Option("--both-directions", help="Write each pair in both directions.")
     ] = False,
-    min_score: Annotated[float, typer.Option(min=0, max=1, help="Pairs that score less are left out.")] = _MIN_SCORE,
+    min_score: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Pairs that score less are left out (0.3).")
+    ] = None,
     features: Annotated[bool, typer.Option("--features", help="Score and type (1-1, 1-2 ...) as columns.")] = False,
     rejected: Annotated[Path | None, typer.Option(help="File of gaps and of pairs that are left out.")] = None,
     abbreviations: Annotated[
@@ -37,7 +37,7 @@ def align(
     Lengths, numbers, words that look alike, and a lexicon that is learnt on the way.
     """
     from desktune.data.align.documents import Wanted
-    from desktune.data.align.files import Outputs, align_files
+    from desktune.data.align.files import MIN_SCORE, Outputs, align_files
     from desktune.errors import UserError
 
     missing = [
@@ -48,7 +48,7 @@ def align(
     if missing or out is None:
         raise UserError(f"data align needs {', '.join(missing)}; like: {EXAMPLE}")
     wanted = Wanted(source, target, source_lang, target_lang, encoding)
-    outputs = Outputs(out, rejected, min_score, both_directions, features)
+    outputs = Outputs(out, rejected, MIN_SCORE if min_score is None else min_score, both_directions, features)
     with console() as emit:
         counts = align_files(wanted, outputs, emit, abbreviations, embeddings)
     typer.echo(
