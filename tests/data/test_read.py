@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.data.corpus import CASES, GOOD, LOOSE, Case
+from tests.corpus.build import CASES, GOOD, LOOSE, Case
 
 from desktune.config.schema import DataSection
 from desktune.data.read import read, row_kind
