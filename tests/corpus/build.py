@@ -52,7 +52,7 @@ def line(**values: Any) -> bytes:
 
 def archive(files: Mapping[str, bytes]) -> bytes:
     sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w") as packed:
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, data in files.items():
             packed.writestr(name, data)
     return sink.getvalue()

@@ -122,7 +122,7 @@ def files_are_there(facts: Facts) -> Iterator[Found]:
             names = expand(text)
             faults = [fault for fault in map(file_fault, names) if fault is not None]
             if not names:
-                faults = [f"{named(text)}: the pattern matches no file"]
+                faults = [f"{named(text)}: the pattern matches no file; mend it, or name a file"]
             elif not faults and key != "train" and train.intersection(map(real, names)):
                 faults = [f"{named(text)}: is trained on too (data.train); hold other rows out"]
             yield from ((path, fault) for fault in faults)
