@@ -209,9 +209,9 @@ CASES = [
     Case(46, "number", error="data.train: found 5", write=lambda folder: None, train=5),
     Case(46, "empty_list", error="an empty list", write=lambda folder: None, train=[]),
     Case(46, "long_name", error="name too long", write=lambda folder: None, train="x" * 300 + ".jsonl"),
-    Case(47, "one_row.jsonl", GOOD, 1, settings={"validation": 0.1}, said=("nothing is held out",)),
+    Case(47, "one_row.jsonl", GOOD, error="holds nothing out", settings={"validation": 0.1}),
     Case(47, "all_held.jsonl", GOOD * 2, error="leave nothing to train on", settings={"validation": 2}),
-    Case(47, "equal.jsonl", GOOD * 5, error="the 5 rows are all equal", settings={"validation": 0.9}),
+    Case(47, "equal.jsonl", GOOD * 5, error="holds nothing out", settings={"validation": 0.9}),
     Case(
         47,
         "held_bad.jsonl",

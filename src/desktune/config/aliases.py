@@ -145,7 +145,6 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
 NOT_BUILT: Mapping[str, tuple[Any, ...]] = {
     "model.quantization": ("8bit", "4bit"),
     "model.trust_remote_code": (True,),
-    "data.format": ("alpaca", "sharegpt", "prompt-completion"),
     "training.optim": ("lion", "muon", "schedule-free"),
     "training.loss": ("nll", "focal", "dft"),
     "tracking.report_to": ("mlflow", "trackio"),
