@@ -1,4 +1,4 @@
-"""Rules 52 to 64: configs. A fault names file:line, key, cause and what is allowed; what is read otherwise is printed."""
+"""Rules 52 to 64: configs. A fault names file:line, key, cause and what is allowed; other readings are printed."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ CASES = [
     Config(53, "octal", t("max_steps", "010"), "010 starts with 0"),
     Config(53, "underscore", t("max_steps", "1_000"), "write 1000 without quotes or underscores"),
     Config(53, "sexagesimal", t("max_steps", "12:30:45"), "found the text '12:30:45'"),
-    Config(53, "date", "output: {name: 2026-01-01}\n", printed=("name: 2026-01-01",)),
+    Config(53, "date", "output: {name: 2026-01-01}\n", printed=('name: "2026-01-01"',)),
     Config(54, "nan", t("learning_rate", ".nan"), ".nan is not a finite number"),
     Config(54, "inf", t("max_grad_norm", ".inf"), ".inf is not a finite number"),
     Config(54, "overflow", t("learning_rate", "1e999"), "1e999 is not a finite number"),
@@ -106,8 +106,8 @@ CASES = [
     Config(60, "no_modules", "adapter: {target_modules: []}\n", "a list of at least one module name"),
     Config(61, "alias_bomb", BOMB, "over 20,000 values", faults=1),
     Config(61, "too_large", "x: " + "y" * 1_000_001, "a config has at most 1,000,000"),
-    Config(61, "python_tag", "model: !!python/object/apply:os.system [ls]\n", "tags are refused"),
-    Config(61, "recursive", "model: &x [*x]\n", "*x contains itself"),
+    Config(61, "python_tag", "output: {name: !!python/object/apply:os.system [ls]}\n", "tags are refused"),
+    Config(61, "recursive", "output: {name: &x [*x]}\n", "*x contains itself"),
     Config(61, "merge", "model: &x {name: a}\nadapter:\n  <<: *x\n", "merge keys (<<) are not supported"),
     Config(61, "deep", "model: " + "[" * 50 + "\n", "nested deeper than 20 levels"),
     Config(62, "tab", "training:\n\tseed: 1\n", "d.yaml:3: a tab: indent with spaces"),

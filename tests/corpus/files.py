@@ -285,7 +285,7 @@ CASES = [
     Case(22, "null.json", b"null", error="wrong-type"),
     Case(23, "comments.json", b'[{"source": "a", // no\n "target": "b"}]', error="comments.json:1:18: broken JSON"),
     Case(
-        23, "comma_inside.jsonl", GOOD + b'{"source": "a", "target": "b",}\n', 1, {"bad-json": 1}, said=("column 30",)
+        23, "comma_inside.jsonl", GOOD + b'{"source": "a", "target": "b",}\n', 1, {"bad-json": 1}, said=("column 31",)
     ),
     Case(23, "single.jsonl", GOOD + b"{'source': 'a', 'target': 'b'}\n", 1, {"bad-json": 1}, said=("column 2",)),
     Case(24, "missing_source.jsonl", GOOD + line(target="b"), 1, {"missing-field": 1}),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,12 +24,10 @@ from desktune.data.store import open_set
 
 STARTERS = Path(files.__file__).parents[2] / "src" / "desktune" / "starters"
 VERBS = (
-    "add ask choose close convert copy did export extract fields give hold indent keep lower make mend name pack put quote "
-    "raise save set take unpack use write"
+    "add|ask|choose|close|convert|copy|double|export|extract|fields|give|hold|indent|keep|lower|make|mend|name|pack|put|"
+    "quote|raise|save|set|take|unpack|use|write"
 )
-REMEDY = re.compile(
-    rf"; (also )?({'|'.join(VERBS.split())})\b|allowed|did you mean|belongs to|: put |: indent |a config is"
-)
+REMEDY = re.compile(rf"[;,:] (also |at most )?({VERBS})\b|allowed|did you mean|belongs to|a config (is|has)")
 MOST_CHARACTERS = 200
 Out = pytest.CaptureFixture[str]
 Models = dict[str, str]
@@ -138,6 +139,65 @@ def check_fault(said: str, config: Config) -> None:
     assert re.match(r"error: (d\.yaml(:\d+)?|override \S+): ", lines[0]), lines[0]
     assert REMEDY.search(lines[0]), lines[0]
     assert sum(line.startswith("error: ") for line in lines) == config.faults
+
+
+def test_a_long_path_is_shortened_in_the_middle_and_stands_below(tmp_path: Path, capsys: Out) -> None:
+    folder = tmp_path / ("deep " * 20) / ("x" * 200)
+    folder.mkdir(parents=True)
+    (folder / "rows.jsonl").write_bytes(b"[1\n")
+    (folder / "d.yaml").write_text(json.dumps({"data": {"train": str(folder / "rows.jsonl")}}))
+    assert run(["data", "prepare", str(folder / "d.yaml")]) == 2
+    first, whole, *_ = errors_of(capsys.readouterr().err)
+    assert len(first) <= MOST_CHARACTERS
+    assert "rows.jsonl:2:1: broken JSON" in first
+    assert REMEDY.search(first)
+    assert str(folder / "rows.jsonl") in whole
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Out
+) -> None:
+    """Rule 46: the reading says a decision; that moment another program writes to the file."""
+    monkeypatch.chdir(tmp_path)
+    Path("rows.jsonl").write_bytes(GOOD * 3)
+    Path("d.yaml").write_text("data: {train: rows.jsonl, validation: 0}")
+
+    class Writer(io.StringIO):
+        def write(self, text: str, /) -> int:
+            with open("rows.jsonl", "ab") as file:
+                file.write(GOOD)
+            return super().write(text)
+
+    monkeypatch.setattr("sys.stdout", Writer())
+    assert run(["data", "prepare", "d.yaml"]) == 2
+    first = errors_of(capsys.readouterr().err)[0]
+    assert "a data file changed while it was read; start again" in first
+
+
+THROUGH_THE_PROGRAM = [config for config in configs.CASES if config.error][::6][:10]
+
+
+@pytest.mark.parametrize("config", THROUGH_THE_PROGRAM, ids=lambda config: config.name)
+def test_ten_through_the_program(tmp_path: Path, config: Config) -> None:
+    write_config(tmp_path, config)
+    command = [sys.executable, "-m", "desktune", "check", "d.yaml", *config.words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=60, check=False)
+    assert done.returncode == 2
+    no_trace(done.stdout + done.stderr)
+    check_fault(done.stderr, config)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["latin_all.jsonl", "comma.json", "unclosed.csv", "cut.parquet"])
+def test_files_through_the_program(tmp_path: Path, name: str) -> None:
+    case = next(case for case in [*files.CASES, *places.CASES] if case.name == name)
+    (tmp_path / name).write_bytes(case.data)
+    (tmp_path / "d.yaml").write_text(json.dumps(config_of(case, case.model)))
+    command = [sys.executable, "-m", "desktune", "data", "prepare", "d.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120, check=False)
+    assert done.returncode == 2
+    no_trace(done.stdout + done.stderr)
+    check_error(done.stderr, case)
 
 
 # rules that no file or config can show by itself, and the tests that show them

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 MOST_CHARACTERS = 200  # of the first line, ``error: `` included
-_LONG_WORD = re.compile(r"\S{50,}")
+_LONG_WORD = re.compile(r"^\S[^\n]{48,}?(?=:\d|: )|\S{50,}")  # the place at the start may hold spaces
 _KEPT_START, _KEPT_END = 12, 32  # of a long word: a path is told by its end, which has file and line
 _TAIL = 80  # characters that a line keeps of its end, where the remedy stands
 

@@ -203,7 +203,7 @@ def _check_archive(path: Path) -> None:
         raise DataError(f"{path}: is a zip archive; unpack it and name its files")
     if sum(sizes.values()) > max(FREE_BYTES, MOST_RATIO * path.stat().st_size):
         raise DataError(
-            f"{path}: a Word document that unpacks to {sum(sizes.values()):,} bytes, which no text does; save it as .txt"
+            f"{path}: a Word document that unpacks to {sum(sizes.values()):,} bytes, which no text does; save as .txt"
         )
 
 
