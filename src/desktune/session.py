@@ -21,7 +21,7 @@ from desktune.config.load import dump, load
 from desktune.data.encode import Kit
 from desktune.data.prepare import Prepared, prepare, prepare_test
 from desktune.errors import DataError, ModelMismatch, RunError, UserError
-from desktune.events import Emit, silent
+from desktune.events import Emit, Note, silent
 from desktune.languages import Direction
 from desktune.models.adapters import attach, is_adapter
 from desktune.models.load import Bundle, Located, Placement, load_base, load_tokenizer, weights_hash, write_language
@@ -150,6 +150,10 @@ def prepare_config(plan: Plan, emit: Emit) -> Session:
     kit = _kit(plan)
     root = Path(plan.config.output.dir).expanduser().parent if plan.config.output.dir else runs.RUNS
     prepared = prepare(plan.config.data, kit, plan.config.training.seed, root / runs.PREPARED, emit)
+    rows, training = len(prepared.train), plan.config.training
+    of_a_step = training.per_device_train_batch_size * training.gradient_accumulation_steps
+    if rows < of_a_step and training.tokens_per_step is None:
+        emit(Note(f"{rows} rows are fewer than one step takes ({of_a_step}): every step is all of them"))
     return Session(plan, kit, prepared, prepared.train.directions)
 
 

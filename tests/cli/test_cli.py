@@ -167,7 +167,7 @@ def test_usage_errors_are_exit_2(capsys: Out) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "text"),
     [
-        (errors.ConfigError(["a: wrong", "b: wrong"]), 2, "error: a: wrong\nerror: b: wrong\n"),
+        (errors.ConfigError(["a: wrong", "b: wrong"]), 2, "error: a: wrong (the first of 2 faults)\nerror: b: wrong\n"),
         (errors.DataError("pairs.jsonl:3: no\x1b[2J JSON"), 2, "error: pairs.jsonl:3: no[2J JSON\n"),
         (errors.ModelNotFound("no model"), 2, "error: no model\n"),
         (errors.ModelMismatch("other base"), 2, "error: other base\n"),

@@ -360,7 +360,7 @@ def test_load_reads_files_and_names_them(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(as_json)
     assert [line.removeprefix(str(tmp_path)) for line in caught.value.faults] == [
-        "/config.json:2: data.train: x.json: no such file",
+        "/config.json:2: data.train: x.json: no such file; name a file that exists",
         "/config.json:3: training.lr: found the text 'a'; allowed: a number over 0 to 100",
     ]
 

@@ -185,7 +185,7 @@ DATA_TABLE = [
     (
         "pairs_have_two_sides",
         "data: {train: {en: a, fr: b}, validation: {en: a, de: b}}",
-        "data.validation: has the sides en, de, but data.train has en, fr",
+        "data.validation: has the sides en, de; allowed: those of data.train, en, fr",
         "data: {train: {en: a, fr: b}, validation: {fr: c, en: d}}",
     ),
     (
@@ -227,7 +227,7 @@ DATA_TABLE = [
     (
         "template_is_whole",
         "data: {train: a, template: '{a} }'}",
-        "the brace at character 5 closes nothing; a literal brace is written twice: }}",
+        "the brace at character 5 closes nothing; write a literal brace twice: }}",
         "data: {train: a, template: '{a} {{x}}'}",
     ),
     (

@@ -58,15 +58,15 @@ def test_words_mean_what_yaml_1_2_says(text: str, value: object) -> None:
 
 COLLECTED = [
     ("a: 010", ["x.yaml:1: a: 010 starts with 0, which programs read in two ways; write 10, or quote it"]),
-    ("a: .nan", ["x.yaml:1: a: .nan is not a finite number"]),
-    ("a: -.inf", ["x.yaml:1: a: -.inf is not a finite number"]),
-    ("a: 1e999", ["x.yaml:1: a: 1e999 is not a finite number"]),
-    ('{"a": NaN}', ["x.yaml:1: a: NaN is not a finite number"]),
-    ('{"a": [1,\n -Infinity]}', ["x.yaml:2: a.1: -Infinity is not a finite number"]),
-    ("a: " + "9" * 6000, ["x.yaml:1: a: a number of 6,000 digits"]),
-    ("a: 1\nb: 2\na: 3", ["x.yaml:3: a: given twice; the first one is x.yaml:1"]),
-    ("a:\n  b: 1\n  b: {c: .nan}", ["x.yaml:3: a.b: given twice; the first one is x.yaml:2"]),
-    ('{"a": 1,\n "a": 2}', ["x.yaml:2: a: given twice; the first one is x.yaml:1"]),
+    ("a: .nan", ["x.yaml:1: a: .nan is not a finite number; write a plain one"]),
+    ("a: -.inf", ["x.yaml:1: a: -.inf is not a finite number; write a plain one"]),
+    ("a: 1e999", ["x.yaml:1: a: 1e999 is not a finite number; write a plain one"]),
+    ('{"a": NaN}', ["x.yaml:1: a: NaN is not a finite number; write a plain one"]),
+    ('{"a": [1,\n -Infinity]}', ["x.yaml:2: a.1: -Infinity is not a finite number; write a plain one"]),
+    ("a: " + "9" * 6000, ["x.yaml:1: a: a number of 6,000 digits; write at most 40"]),
+    ("a: 1\nb: 2\na: 3", ["x.yaml:3: a: given twice; the first one is x.yaml:1; keep one"]),
+    ("a:\n  b: 1\n  b: {c: .nan}", ["x.yaml:3: a.b: given twice; the first one is x.yaml:2; keep one"]),
+    ('{"a": 1,\n "a": 2}', ["x.yaml:2: a: given twice; the first one is x.yaml:1; keep one"]),
     (
         "a: !!python/object/apply:os.system [ls]",
         ["x.yaml:1: a: tags are refused (here tag:yaml.org,2002:python/object/apply:os.system); write the plain value"],
@@ -75,12 +75,15 @@ COLLECTED = [
         "a: !!timestamp 2026-01-01",
         ["x.yaml:1: a: tags are refused (here tag:yaml.org,2002:timestamp); write the plain value"],
     ),
-    ("a: &x [*x]", ["x.yaml:1: a.0: *x contains itself"]),
+    ("a: &x [*x]", ["x.yaml:1: a.0: *x contains itself; write the value out"]),
     ("a: *x", ["x.yaml:1: a: *x names nothing above it; quote a text that starts with *"]),
     ("a: &x {b: 1}\nc:\n  <<: *x", ["x.yaml:3: c: merge keys (<<) are not supported; write the keys out"]),
-    ("[1]: 2", ["x.yaml:1: a key has to be a plain word"]),
+    ("[1]: 2", ["x.yaml:1: a key that is no plain word; write a word"]),
     ("a: 1\n---\nb: 2", ["x.yaml:2: a second document starts here ('---'); a config is one document"]),
-    ('a: "\\ud800"', ["x.yaml:1: a: half of a surrogate pair (\\ud800 … \\udfff) is not a character"]),
+    (
+        'a: "\\ud800"',
+        ["x.yaml:1: a: half of a surrogate pair (\\ud800 … \\udfff) is not a character; write the character"],
+    ),
 ]
 
 
@@ -92,18 +95,21 @@ def test_faults_that_leave_a_tree(text: str, faults: list[str]) -> None:
 RAISED = [
     ("a:\n\tb: 1", "x.yaml:2: a tab: indent with spaces"),
     ("a: b: c", "x.yaml:1: a second ': ' in this place; quote a text that contains it, or mend the indent"),
-    ('a: 1\nb: "x\nc: 2\n', "x.yaml:2: a quote that is not closed"),
-    ("a: [1, 2\nb: 3", "x.yaml:1: a bracket that is not closed, or a comma that is missing"),
-    ('{"a": 1 "b": 2}', "x.yaml:1: a bracket that is not closed, or a comma that is missing"),
+    ('a: 1\nb: "x\nc: 2\n', "x.yaml:2: a quote that is not closed; close it"),
+    ("a: [1, 2\nb: 3", "x.yaml:1: a bracket that is not closed, or a comma that is missing; mend it"),
+    ('{"a": 1 "b": 2}', "x.yaml:1: a bracket that is not closed, or a comma that is missing; mend it"),
     ("a: @x", "x.yaml:1: a text that starts with @, ` or % has to be quoted"),
     ('a: "C:\\data"', "x.yaml:1: a backslash in double quotes starts an escape; use single quotes"),
-    ("a: 1\nb: \x07", "x.yaml:2: a control character (code 7) in the text"),
+    ("a: 1\nb: \x07", "x.yaml:2: a control character (code 7) in the text; take it out"),
     ("- a\n- b", "x.yaml:1: a config is a mapping: sections like 'data:' with keys below them"),
     ("just words", "x.yaml:1: a config is a mapping: sections like 'data:' with keys below them"),
-    ("a: " + "[" * 50, "x.yaml:1: nested deeper than 20 levels"),
-    ("a: " + "{x: " * 30, "x.yaml:1: nested deeper than 20 levels"),
+    ("a: " + "[" * 50, "x.yaml:1: nested deeper than 20 levels; write it flatter"),
+    ("a: " + "{x: " * 30, "x.yaml:1: nested deeper than 20 levels; write it flatter"),
     ("a: " + "x" * 1_000_001, "x.yaml: 1,000,004 characters; a config has at most 1,000,000"),
-    ("%YAML 1.3\n---\na: 1", "x.yaml:1: cannot be read as YAML: version minor part can only be 2 or 1, got (1, 3)"),
+    (
+        "%YAML 1.3\n---\na: 1",
+        "x.yaml:1: cannot be read as YAML: version minor part can only be 2 or 1, got (1, 3); mend it",
+    ),
 ]
 
 

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.data.corpus import GOOD, UNIT, UNITS_12, tmx
+from tests.corpus.build import GOOD, UNIT, UNITS_12, tmx
 
 from desktune.config.load import loads
 from desktune.config.schema import DataSection

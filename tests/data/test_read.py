@@ -1,32 +1,15 @@
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.data.corpus import CASES, GOOD, LOOSE, Case
+from tests.corpus.build import GOOD, LOOSE
 
 from desktune.config.schema import DataSection
 from desktune.data.read import read, row_kind
 from desktune.errors import DataError
 from desktune.events import Decision, silent
 from desktune.rows import Example, Reject
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_nasty_files(tmp_path: Path, case: Case) -> None:
-    file = tmp_path / case.name
-    file.write_bytes(case.data)
-    section = DataSection(train=str(file), **case.settings)
-    if case.error:
-        with pytest.raises(DataError) as raised:
-            list(read(str(file), section, silent))
-        assert case.error in str(raised.value)
-        assert case.name in str(raised.value).splitlines()[0]
-        return
-    rows = list(read(str(file), section, silent))
-    reasons = Counter(row.reason for row in rows if isinstance(row, Reject))
-    assert (len(rows) - reasons.total(), dict(reasons)) == (case.kept, dict(case.reasons))
 
 
 def test_every_reject_names_its_line(tmp_path: Path) -> None:

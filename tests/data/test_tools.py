@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.data.corpus import CALL, CHAT
+from tests.corpus.build import CALL, CHAT
 from transformers import AutoTokenizer
 
 from desktune.config.schema import DataSection

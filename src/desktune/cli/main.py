@@ -21,6 +21,7 @@ import typer
 
 from desktune import __version__
 from desktune.cli import align, cleaning, configs, endurance, places, rows, ship, spelling, training, use
+from desktune.cli.lines import laid_out, numbered
 from desktune.cli.verbs import Verbs
 from desktune.errors import ConfigError, DesktuneError, FailedElsewhere, OutOfDisk, OutOfMemory, RunError, Stopped
 from desktune.hardware import one_process, world_size
@@ -147,11 +148,11 @@ def _of_the_system(error: Exception) -> DesktuneError | None:
 
 
 def _say(error: DesktuneError) -> None:
-    from desktune.track.words import clean, folded
+    from desktune.track.words import clean
 
     prefix = "" if isinstance(error, Stopped) else "error: "
-    for fault in error.faults if isinstance(error, ConfigError) else [str(error)]:
-        sys.stderr.write(folded(f"{prefix}{clean(fault)}") + "\n")
+    for fault in numbered(error.faults) if isinstance(error, ConfigError) else [str(error)]:
+        sys.stderr.write(laid_out(clean(fault), prefix) + "\n")
 
 
 def _leave_at_once(code: int) -> NoReturn:

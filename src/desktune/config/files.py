@@ -70,7 +70,7 @@ def folder_files(folder: str) -> list[str] | str:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.name[0] not in "._" and entry.is_file())
     except OSError as error:
-        return f"{named(folder)}: {error.strerror}"
+        return f"{named(folder)}: {(error.strerror or 'not a folder').lower()}; name another one"
     kinds: dict[str, list[str]] = {}
     for name in names:
         kinds.setdefault(_SUFFIXES.get(suffix_of(name), ""), []).append(name)
@@ -99,15 +99,17 @@ def file_fault(text: str) -> str | None:
             return f"{named(text)}: a link to {named(str(file.readlink()))}, which is not there"
         return f"{named(text)}: no such file{_hint(file, text)}"
     except OSError as error:
-        return f"{named(text)}: {error.strerror}"
+        return f"{named(text)}: {(error.strerror or 'not a file').lower()}; name another file"
     if stat.S_ISDIR(found.st_mode):
         files = folder_files(str(file))
         return files if isinstance(files, str) else None
     if not stat.S_ISREG(found.st_mode):
-        return f"{named(text)}: not a regular file (a device, pipe or socket)"
+        return f"{named(text)}: not a regular file (a device, pipe or socket); copy its rows into one"
     if found.st_size == 0:
-        return f"{named(text)}: an empty file"
-    return None if os.access(file, os.R_OK) else f"{named(text)}: not readable by you"
+        return f"{named(text)}: an empty file; name a file with rows"
+    return (
+        None if os.access(file, os.R_OK) else f"{named(text)}: not readable by you; give yourself the right to read it"
+    )
 
 
 def real(text: str) -> str:
@@ -122,16 +124,17 @@ def named(text: str) -> str:
 
 
 def _is_saved_set(folder: File) -> bool:
-    return (folder / "dataset_dict.json").is_file() or (
-        (folder / "dataset_info.json").is_file() and (folder / "state.json").is_file()
-    )
+    def holds(name: str) -> bool:
+        return os.path.isfile(folder / name)  # noqa: PTH113 - a name that is too long is no file
+
+    return holds("dataset_dict.json") or (holds("dataset_info.json") and holds("state.json"))
 
 
 def _is_hub_name(name: str) -> bool:
     """Say whether a name can only be the Hub's: two words, nothing of it on this disk, no suffix of a file of rows."""
     if not _HUB_NAME.fullmatch(name) or File(name).suffix.lower() in (*_SUFFIXES, *PACKED):
         return False
-    return not os.path.lexists(name) and not File(name).parent.is_dir()
+    return not os.path.lexists(name) and not os.path.isdir(File(name).parent)  # noqa: PTH112
 
 
 def _file(text: str) -> File:
@@ -146,5 +149,5 @@ def _hint(file: File, text: str) -> str:
         with os.scandir(file.parent) as entries:
             near = [entry.name for entry, _ in zip(entries, range(_MOST_NEIGHBOURS), strict=False)]
     except OSError:
-        return f"; the folder {named(str(file.parent))} is not there either"
-    return nearest(file.name, near)
+        return f"; the folder {named(str(file.parent))} is not there either; name a file that exists"
+    return nearest(file.name, near) or "; name a file that exists"

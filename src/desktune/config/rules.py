@@ -81,9 +81,12 @@ def validation_wanted(facts: Facts) -> Iterator[Found]:
         )
     why = "data.validation is 0" if none_held_out else "eval_strategy is no" if training.eval_strategy == "no" else ""
     if why and training.early_stopping_patience is not None:
-        yield ("training", "early_stopping_patience"), f"needs validation, but {why}"
+        yield ("training", "early_stopping_patience"), f"needs validation, but {why}; take it out, or validate"
     if why and training.metric_for_best_model != "eval_loss":
-        yield ("training", "metric_for_best_model"), f"{training.metric_for_best_model} needs validation, but {why}"
+        yield (
+            ("training", "metric_for_best_model"),
+            f"{training.metric_for_best_model} needs validation, but {why}; take it out, or validate",
+        )
 
 
 def metric_exists(facts: Facts) -> Iterator[Found]:
@@ -99,7 +102,7 @@ def metric_exists(facts: Facts) -> Iterator[Found]:
         if name not in measured:
             yield path, f"{metric} is not measured; add {name} to evaluation.metrics"
         if not config.evaluation.predict_with_generate:
-            yield path, f"{metric} needs answers, but evaluation.predict_with_generate is false"
+            yield path, f"{metric} needs answers, but evaluation.predict_with_generate is false; set it to true"
 
 
 def steps_fit(facts: Facts) -> Iterator[Found]:
@@ -110,13 +113,13 @@ def steps_fit(facts: Facts) -> Iterator[Found]:
     if training.warmup_steps is not None and training.warmup_steps >= training.max_steps:
         yield (
             ("training", "warmup_steps"),
-            f"{training.warmup_steps} is not under max_steps, which is {training.max_steps}",
+            f"{training.warmup_steps} is not under max_steps, which is {training.max_steps}; lower it",
         )
     late = training.eval_strategy == "steps" and training.eval_steps > training.max_steps
     if late and training.early_stopping_patience is not None:
         yield (
             ("training", "eval_steps"),
-            f"{training.eval_steps} is over max_steps ({training.max_steps}): nothing stops early",
+            f"{training.eval_steps} is over max_steps ({training.max_steps}): nothing stops early; lower it",
         )
 
 
@@ -136,7 +139,7 @@ def optimizer_arguments(facts: Facts) -> Iterator[Found]:
         elif not known[name][1](value):
             yield path, f"found {shown(value)}; allowed: {known[name][0]}"
     if training.optim_args.get("nesterov") is True and not training.optim_args.get("momentum"):
-        yield ("training", "optim_args", "nesterov"), "needs a momentum over 0"
+        yield ("training", "optim_args", "nesterov"), "needs a momentum over 0; set one"
 
 
 def generation_holds(facts: Facts) -> Iterator[Found]:

@@ -36,7 +36,10 @@ def pairs_have_two_sides(facts: Facts) -> Iterator[Found]:
                 f"found {len(value)} sides ({', '.join(value)}); allowed: two, e.g. {{en: {key}.en, fr: {key}.fr}}",
             )
         elif sides is not None and set(value) != sides:
-            yield ("data", key), f"has the sides {', '.join(value)}, but data.train has {', '.join(sorted(sides))}"
+            yield (
+                ("data", key),
+                f"has the sides {', '.join(value)}; allowed: those of data.train, {', '.join(sorted(sides))}",
+            )
 
 
 def languages_fit(facts: Facts) -> Iterator[Found]:
@@ -50,7 +53,7 @@ def languages_fit(facts: Facts) -> Iterator[Found]:
         if code is not None and code not in sides:
             yield ("data", key), f"found {shown(code)}; allowed with this data.train: {' or '.join(sides)}"
     if data.source_lang is not None and data.source_lang == data.target_lang:
-        yield ("data", "target_lang"), f"the same as source_lang ({data.source_lang})"
+        yield ("data", "target_lang"), f"the same as source_lang ({data.source_lang}); name another"
 
 
 def directions_are_named(facts: Facts) -> Iterator[Found]:
@@ -129,7 +132,7 @@ def files_are_there(facts: Facts) -> Iterator[Found]:
             names = expand(text)
             faults = [fault for fault in map(file_fault, names) if fault is not None]
             if not names:
-                faults = [f"{named(text)}: the pattern matches no file"]
+                faults = [f"{named(text)}: the pattern matches no file; mend it, or name a file"]
             elif not faults and key != "train" and train.intersection(map(real, names)):
                 faults = [f"{named(text)}: is trained on too (data.train); hold other rows out"]
             yield from ((path, fault) for fault in faults)
@@ -165,7 +168,7 @@ def _piece_fault(piece: str, column: int) -> str | None:
     """Return what is wrong with ``{...}`` or a lonely brace at a character of the template."""
     if piece in ("{", "}"):
         what = "is not closed" if piece == "{" else "closes nothing"
-        return f"the brace at character {column} {what}; a literal brace is written twice: {piece * 2}"
+        return f"the brace at character {column} {what}; write a literal brace twice: {piece * 2}"
     if not piece[1:-1].strip():
         return f"{{}} at character {column} names no field; write {{source}}"
     if re.search(r"[.!:\[\]]", piece):

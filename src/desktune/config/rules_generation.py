@@ -22,7 +22,10 @@ _BEAMS = ("length_penalty", "early_stopping")
 def contradictions(section: GenerationSection) -> Iterator[tuple[str, str]]:
     """Yield (key, text) for what cannot hold together."""
     if section.min_new_tokens is not None and section.min_new_tokens > section.max_new_tokens:
-        yield "min_new_tokens", f"{section.min_new_tokens} is over max_new_tokens, which is {section.max_new_tokens}"
+        yield (
+            "min_new_tokens",
+            f"{section.min_new_tokens} is over max_new_tokens, which is {section.max_new_tokens}; lower it",
+        )
 
 
 def idle(section: GenerationSection, given: Collection[str]) -> Iterator[tuple[tuple[str, ...], str]]:

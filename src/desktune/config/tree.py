@@ -55,13 +55,13 @@ _REASONS = (  # a piece of ruamel's wording → ours
         "mapping values are not allowed",
         "a second ': ' in this place; quote a text that contains it, or mend the indent",
     ),
-    ("could not find expected ':'", "a key without ': value'"),
-    ("while scanning a quoted scalar", "a quote that is not closed"),
-    ("while parsing a flow", "a bracket that is not closed, or a comma that is missing"),
-    ("while parsing a block", "this line is indented differently from the ones above it"),
+    ("could not find expected ':'", "a key without a value; write key: value"),
+    ("while scanning a quoted scalar", "a quote that is not closed; close it"),
+    ("while parsing a flow", "a bracket that is not closed, or a comma that is missing; mend it"),
+    ("while parsing a block", "this line is indented differently from the ones above it; indent it alike"),
     ("that cannot start any token", "a text that starts with @, ` or % has to be quoted"),
     ("unknown escape character", "a backslash in double quotes starts an escape; use single quotes"),
-    ("expected '<document start>'", "text after the end of the config"),
+    ("expected '<document start>'", "text after the end of the config; take it out"),
 )
 
 
@@ -129,7 +129,7 @@ def scalar(text: str) -> Any:
     if text in _WORDS:
         return _WORDS[text]
     if _NOT_FINITE.fullmatch(text):
-        raise BadScalarError(f"{text} is not a finite number")
+        raise BadScalarError(f"{text} is not a finite number; write a plain one")
     if _LEADING_ZERO.fullmatch(text):
         plain = text.lstrip("+-0") or "0"
         raise BadScalarError(
@@ -140,14 +140,14 @@ def scalar(text: str) -> Any:
     if _FLOAT.fullmatch(text):
         number = float(text)
         if math.isinf(number):
-            raise BadScalarError(f"{text[:MOST_DIGITS]} is not a finite number")
+            raise BadScalarError(f"{text[:MOST_DIGITS]} is not a finite number; write a plain one")
         return number
     return text
 
 
 def _integer(text: str) -> int:
     if len(text) > MOST_DIGITS:
-        raise BadScalarError(f"a number of {len(text):,} digits")
+        raise BadScalarError(f"a number of {len(text):,} digits; write at most {MOST_DIGITS}")
     return int(text, 0) if text.startswith(("0x", "0o")) else int(text)
 
 
@@ -193,12 +193,14 @@ class _Builder:
         except ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
             raise ConfigError(
-                f"{self._place(line).text}: a control character (code {error.character}) in the text"
+                f"{self._place(line).text}: a control character (code {error.character}) in the text; take it out"
             ) from error
         except MarkedYAMLError as error:
             raise ConfigError(self._syntax(error)) from error
         except (YAMLError, ValueError, OverflowError, AssertionError) as error:  # the last for %YAML 1.3
-            raise ConfigError(f"{self._place(1).text}: cannot be read as YAML: {excerpt_free(str(error))}") from error
+            raise ConfigError(
+                f"{self._place(1).text}: cannot be read as YAML: {excerpt_free(str(error))}; mend it"
+            ) from error
 
     def _syntax(self, error: MarkedYAMLError) -> str:
         wording = f"{error.context or ''} {error.problem or ''}"
@@ -206,7 +208,7 @@ class _Builder:
         unclosed = reason is not None and "not closed" in reason
         mark = (error.context_mark if unclosed else None) or error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 1
-        return f"{self._place(line).text}: {reason or excerpt_free(wording.strip())}"
+        return f"{self._place(line).text}: {reason or excerpt_free(wording.strip()) + '; mend it'}"
 
     def _next_document(self) -> Any:
         return next((event for event in self._events if isinstance(event, DocumentStartEvent)), None)
@@ -214,7 +216,7 @@ class _Builder:
     def _value(self, event: Any, path: Path, depth: int) -> Any:
         self._count(event, 1)
         if depth > MOST_NESTED:
-            raise ConfigError(f"{self._at(event).text}: nested deeper than {MOST_NESTED} levels")
+            raise ConfigError(f"{self._at(event).text}: nested deeper than {MOST_NESTED} levels; write it flatter")
         if isinstance(event, AliasEvent):
             return self._alias(event, path)
         self._check_tag(event, path)
@@ -240,7 +242,7 @@ class _Builder:
             inner = (*path, "?" if key is None else key)
             if key is None or key in mapping:
                 if key is not None:
-                    self._fault(event, inner, f"given twice; the first one is {lines[key].text}")
+                    self._fault(event, inner, f"given twice; the first one is {lines[key].text}; keep one")
                 self._skip(depth)
                 continue
             lines[key] = self.places[inner] = self._at(event)
@@ -251,7 +253,7 @@ class _Builder:
         """Return a key as text, whatever it looks like (``no``, ``1``); None when it is refused."""
         if not isinstance(event, ScalarEvent):
             self._value(event, (*path, "?"), depth + 1)
-            self._fault(event, path, "a key has to be a plain word")
+            self._fault(event, path, "a key that is no plain word; write a word")
             return None
         if event.value == "<<" and event.implicit[0]:
             self._fault(event, path, "merge keys (<<) are not supported; write the keys out")
@@ -287,12 +289,14 @@ class _Builder:
         try:
             return event.value.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
         except UnicodeDecodeError:
-            self._fault(event, path, "half of a surrogate pair (\\ud800 … \\udfff) is not a character")
+            self._fault(
+                event, path, "half of a surrogate pair (\\ud800 … \\udfff) is not a character; write the character"
+            )
             return ""
 
     def _alias(self, event: Any, path: Path) -> Any:
         if event.anchor in self._open_anchors:
-            self._fault(event, path, f"*{excerpt_free(event.anchor)} contains itself")
+            self._fault(event, path, f"*{excerpt_free(event.anchor)} contains itself; write the value out")
             return None
         if event.anchor not in self._anchors:
             self._fault(
@@ -311,7 +315,9 @@ class _Builder:
     def _count(self, event: Any, values: int) -> None:
         self._values += values
         if self._values > MOST_VALUES:
-            raise ConfigError(f"{self._at(event).text}: over {MOST_VALUES:,} values (aliases written out); refused")
+            raise ConfigError(
+                f"{self._at(event).text}: over {MOST_VALUES:,} values (aliases written out); take aliases out"
+            )
 
     def _at(self, event: Any) -> Place:
         return self._place(event.start_mark.line + 1)

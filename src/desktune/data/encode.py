@@ -121,7 +121,9 @@ def _source_target(rows: Sequence[Rendered], kit: Kit) -> Iterator[Ids | Reject]
     other = next((row for row in rows if row.kind != "pair"), None)
     if other is not None:
         raise DataError(
-            f"{other.origin}: {other.kind} rows need a causal model; {kit.family.name} takes pairs of source and target"
+            f"{other.origin}: {other.kind} rows need a causal model, {kit.family.name} takes pairs of source and "
+            "target; "
+            "choose one with model.name"
         )
     done: dict[int, Ids | Reject] = {}
     groups: dict[Direction, list[int]] = {}

@@ -85,7 +85,7 @@ def raw_rows(path: Path, encoding: str, kind: Format | None = None) -> Iterator[
         yield row
     if not count:
         what = {"table": "only a header", "tmx": "no <tu>", "xliff": "no unit", "json": "an empty array"}
-        raise DataError(f"{path}: no rows in it, {what.get(kind, 'only blank lines')}")
+        raise DataError(f"{path}: no rows in it, {what.get(kind, 'only blank lines')}; name a file with rows")
 
 
 def _binary(head: bytes) -> Format | None:
@@ -163,7 +163,9 @@ def _parquet(path: Path, encoding: str) -> Iterator[Raw | Reject]:
             for number, values in enumerate(rows, start=1):
                 yield Raw(Origin(str(path), number), values)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a Parquet file that can be read (after {number} rows): {error}") from error
+        raise DataError(
+            f"{path}: not a Parquet file that can be read (after {number} rows): {_one_line(error)}; make it anew"
+        ) from error
 
 
 def _arrow(path: Path, encoding: str) -> Iterator[Raw | Reject]:
@@ -176,7 +178,13 @@ def _arrow(path: Path, encoding: str) -> Iterator[Raw | Reject]:
             for number, values in enumerate(rows, start=1):
                 yield Raw(Origin(str(path), number), values)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not an Arrow file that can be read (after {number} rows): {error}") from error
+        raise DataError(
+            f"{path}: not an Arrow file that can be read (after {number} rows): {_one_line(error)}; make it anew"
+        ) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _arrow_batches(file: Any) -> Iterator[pyarrow.RecordBatch]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,16 @@ OVERLONG = ("overlong", "overlong-source", "overlong-target")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Rows of the files behind one key of ``data:``. ``special_text`` counts rows that spelt a special token."""
+    """Rows of the files behind one key of ``data:``.
+
+    ``special_text`` counts rows that spelt a special token, ``remarks`` rows that hold what is worth a look.
+    """
 
     read: int
     kept: int
     rejected: Mapping[str, int]
     special_text: int = 0
+    remarks: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ class Ledger:
             ),
             ("spelt a special token", *(f"{source.special_text:,}" for source in sources)),
         ]
+        remarks = sorted({remark for source in sources for remark in source.remarks})
+        rows += [(f"with {one}", *(f"{source.remarks.get(one, 0):,}" for source in sources)) for one in remarks]
         return Table("rows", ("", *(f"data.{name}" for name in names)), tuple(rows))
 
     def _token_table(self) -> Table:

@@ -67,11 +67,21 @@ def text_pieces(path: Path, encoding: str) -> Iterator[str]:
             offset += len(data)
 
 
+def peculiar(path: Path, encoding: str) -> list[str]:
+    """Return what is read otherwise than it stands: a byte order mark, line ends of carriage returns alone."""
+    head = head_of(path)
+    mark = next((name for mark, name in _BOMS if head.startswith(mark)), None)
+    wide = _encoding_of(path, head, encoding)[2]
+    found = [] if mark is None else [f"begins with a byte order mark ({mark})"]
+    return [*found, "its lines end in lone carriage returns"] if not wide and _is_old(head) else found
+
+
 def head_text(path: Path, encoding: str) -> str:
     """Return the beginning of a file as text, whatever is wrong with it. Raises DataError for what holds no rows."""
     head = head_of(path)
     found, skip, _ = _encoding_of(path, head, encoding)
-    return codecs.getincrementaldecoder(found)("replace").decode(head[skip:])
+    text = codecs.getincrementaldecoder(found)("replace").decode(head[skip:])
+    return text.replace("\r", "\n") if _is_old(head) else text
 
 
 def _encoding_of(path: Path, head: bytes, encoding: str) -> tuple[str, int, bool]:
@@ -79,8 +89,15 @@ def _encoding_of(path: Path, head: bytes, encoding: str) -> tuple[str, int, bool
     mark, found = next(((mark, name) for mark, name in _BOMS if head.startswith(mark)), (b"", encoding))
     wide = codecs.lookup(found).name.startswith(("utf-16", "utf-32"))
     if not mark and not wide and head.count(b"\0") * 3 > len(head):
-        raise DataError(f"{path}: looks like UTF-16 without a byte order mark; set data.encoding: utf-16-le")
+        wide_name = f"utf-{_units(head)}-{'be' if head[0] == 0 else 'le'}"
+        raise DataError(
+            f"{path}: looks like UTF-{_units(head)} without a byte order mark; set data.encoding: {wide_name}"
+        )
     return found, 0 if wide else len(mark), wide
+
+
+def _units(head: bytes) -> int:
+    return 32 if head.count(b"\0") * 5 > len(head) * 3 else 16
 
 
 def _wide_lines(path: Path, encoding: str) -> Iterator[Line]:
@@ -93,13 +110,41 @@ def _wide_lines(path: Path, encoding: str) -> Iterator[Line]:
 
 def _byte_lines(path: Path, encoding: str, skip: int, lenient: bool) -> Iterator[Line]:
     offset = skip
-    with open_bytes(path) as file:
+    with _open_lines(path) as file:
         file.read(skip)
         for number, data in enumerate(iter(lambda: file.readline(MOST_LINE_BYTES), b""), start=1):
             yield number, _decode(data, encoding, (path, number), offset if not lenient else -1)
             offset += len(data)
             if len(data) == MOST_LINE_BYTES:
                 offset += _skip_line(file)
+
+
+def _is_old(head: bytes) -> bool:
+    """Say whether lines end as on old Macs."""
+    return b"\r" in head.rstrip() and b"\n" not in head
+
+
+def _open_lines(path: Path) -> BinaryIO:
+    return io.BufferedReader(_Returned(path)) if _is_old(head_of(path)) else open_bytes(path)
+
+
+class _Returned(io.RawIOBase):
+    """The contents of a file with line feeds for carriage returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open_bytes(path)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        data = self._file.read(len(buffer)).replace(b"\r", b"\n")
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _decode(data: bytes, encoding: str, place: tuple[Path, int], offset: int) -> str | Reject:

@@ -20,14 +20,22 @@ from desktune.errors import DataError
 
 HEAD_BYTES = 1 << 16
 MOST_RATIO = 200  # texts shrink to a twentieth at best; a bomb to a thousandth
+_TAR_AT = 257  # where a tar archive says that it is one
 FREE_BYTES = 1 << 28  # below 256 MiB any ratio goes: a file of equal rows is no bomb
 _PACKED: tuple[tuple[bytes, str], ...] = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bz2"))
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\xfd7zXZ", "compressed with xz; unpack it first (unxz)"),
     (b"7z\xbc\xaf", "a 7z archive; unpack it first"),
-    (b"%PDF", "a PDF; its text has to be extracted first"),
+    (b"%PDF", "a PDF; extract its text first"),
     (b"SQLite format 3", "a SQLite database; export a table as CSV"),
     (b"\x89HDF", "an HDF5 file; export it as Parquet or CSV"),
+    (b"PARE", "an encrypted Parquet file; save it without encryption"),
+    (b"\x89PNG", "an image; name a file of text"),
+    (b"\xff\xd8\xff", "an image; name a file of text"),
+    (b"GIF8", "an image; name a file of text"),
+    (b"\x7fELF", "a program; name a file of text"),
+    *((bytes((0x80, version)), "a pickle, which can run code; save its rows as JSON lines") for version in range(2, 6)),
+    *((magic, f"packed twice ({name}); unpack it once") for magic, name in _PACKED),
     (b"\xd0\xcf\x11\xe0", "an old Office file (.doc, .xls); save it as .docx or CSV"),
 )
 
@@ -105,7 +113,7 @@ def pair_of(paths: dict[str, str], source_lang: str | None, target_lang: str | N
     sides = [_expanded(paths[key]) for key in (first, second)]
     (source, *others), (target, *more) = sides
     if others or more or not isinstance(source, Path) or not isinstance(target, Path):
-        raise DataError("each side of a line-parallel pair is one file of text; a name here means something else")
+        raise DataError("each side of a line-parallel pair is one file of text; name one file for each")
     named = {first, second} == {"source", "target"}
     return Pair(source, target, *((source_lang, target_lang) if named else (first, second)))
 
@@ -121,7 +129,7 @@ def open_bytes(path: Path) -> BinaryIO:
         start = file.read(4)
         file.seek(0)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        raise DataError(f"{path}: cannot be read: {error.strerror}; name another file") from error
     codec = next((name for magic, name in _PACKED if start.startswith(magic)), None)
     return file if codec is None else io.BufferedReader(_Unpacked(path, file, codec), HEAD_BYTES)
 
@@ -169,12 +177,14 @@ def head_of(path: Path) -> bytes:
         with open_bytes(path) as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        raise DataError(f"{path}: cannot be read: {error.strerror}; name another file") from error
     if not head:
-        raise DataError(f"{path}: an empty file")
+        raise DataError(f"{path}: an empty file; name a file with rows")
     for magic, what in _FOREIGN:
         if head.startswith(magic):
             raise DataError(f"{path}: is {what}")
+    if head[_TAR_AT : _TAR_AT + 5] == b"ustar":
+        raise DataError(f"{path}: is a tar archive; unpack it and name its files")
     if head.startswith(b"PK\x03\x04"):
         _check_archive(path)
     return head
@@ -192,7 +202,9 @@ def _check_archive(path: Path) -> None:
     if "word/document.xml" not in sizes:
         raise DataError(f"{path}: is a zip archive; unpack it and name its files")
     if sum(sizes.values()) > max(FREE_BYTES, MOST_RATIO * path.stat().st_size):
-        raise DataError(f"{path}: a Word document that unpacks to {sum(sizes.values()):,} bytes, which no text does")
+        raise DataError(
+            f"{path}: a Word document that unpacks to {sum(sizes.values()):,} bytes, which no text does; save as .txt"
+        )
 
 
 def _expanded(name: str) -> list[Place]:
@@ -208,4 +220,4 @@ def _expanded(name: str) -> list[Place]:
 
 
 def _pattern_fault(name: str) -> str | None:
-    return None if expand(name) else f"{name}: the pattern matches no file"
+    return None if expand(name) else f"{name}: the pattern matches no file; mend it, or name a file"

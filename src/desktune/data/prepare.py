@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from desktune.data.ledger import Ledger, Source, source_counts, split_counts
 from desktune.data.places import SetPlace, files_of, places_of
 from desktune.data.pool import worked
 from desktune.data.read import read
+from desktune.data.remarks import Remarks
 from desktune.data.split import held_out
 from desktune.data.store import EncodedSet, Shelf, open_set, write_batches
 from desktune.errors import DataError
@@ -61,12 +62,14 @@ class _Batch:
     shelf: Shelf
     rejects: list[Reject]
     special_text: int
+    remarks: Mapping[str, int]
 
     def counts(self) -> Source:
         kept = self.read - len(self.rejects)
         if kept != self.shelf.rows - sum(reject.reason == _LEAKED for reject in self.rejects):
             raise RuntimeError(f"the ledger does not balance: {kept} rows kept of {self.shelf.rows} that were encoded")
-        return source_counts(self.read, kept, self.rejects, self.special_text)
+        found = source_counts(self.read, kept, self.rejects, self.special_text)
+        return replace(found, remarks=dict(self.remarks))
 
 
 def prepare(section: DataSection, kit: Kit, seed: int, cache: Path | None, emit: Emit) -> Prepared:
@@ -197,6 +200,11 @@ class _Job:
         batch = _encoded("train", section.train or [], encoder, shelves, emit)
         if isinstance(section.validation, int | float):
             held = held_out(batch.shelf.keys, section.validation, self.seed, emit)
+            if section.validation and not held.any():
+                raise DataError(
+                    f"data.validation: {section.validation:g} of {len(held):,} rows (equal ones stay together) holds "
+                    "nothing out; add rows, or set data.validation: 0"
+                )
             chosen = {"train": batch.shelf.chosen(~held)}
             if held.any():
                 chosen["validation"] = batch.shelf.chosen(held)
@@ -237,7 +245,8 @@ def _encoded(key: str, paths: Paths, encoder: Encoder, shelves: Path | None, emi
     rejects: list[Reject] = []
     special, said = 0, 0
     cleaned = apply(read(paths, encoder.section, emit), encoder.section, key, emit, encoder.tokens)
-    counted = _Counted(cleaned, rejects)
+    remarks = Remarks(encoder.section)
+    counted = _Counted(cleaned, rejects, remarks)
     if shelves is not None:
         durable.make_folder(shelves)
     shelf = Shelf(None if shelves is None else shelves / f"{key}.arrow")
@@ -256,14 +265,15 @@ def _encoded(key: str, paths: Paths, encoder: Encoder, shelves: Path | None, emi
             f"data.{key}: none of its {counted.rows:,} rows can be used; "
             f"the first, {first.origin}: {first.reason}: {first.detail}"
         )
-    return _Batch(counted.rows, shelf, rejects, special)
+    remarks.tell(key, emit)
+    return _Batch(counted.rows, shelf, rejects, special, remarks.counts)
 
 
 class _Counted:
-    """The rows that were read, without the rejects among them, which go into a list."""
+    """The rows that were read and looked at, without the rejects among them, which go into a list."""
 
-    def __init__(self, rows: Iterator[Example | Reject], rejects: list[Reject]) -> None:
-        self.rows, self._source, self._rejects = 0, rows, rejects
+    def __init__(self, rows: Iterator[Example | Reject], rejects: list[Reject], remarks: Remarks) -> None:
+        self.rows, self._source, self._rejects, self._remarks = 0, rows, rejects, remarks
 
     def __iter__(self) -> Iterator[Example]:
         for row in self._source:
@@ -271,6 +281,7 @@ class _Counted:
             if isinstance(row, Reject):
                 self._rejects.append(row)
             else:
+                self._remarks.see(row)
                 yield row
 
 
@@ -289,7 +300,7 @@ def _without_leak(batch: _Batch, leaked: NDArray[np.bool_], emit: Emit) -> _Batc
             f"(first: {rejects[0].origin})"
         )
     )
-    return _Batch(batch.read, batch.shelf, [*batch.rejects, *rejects], batch.special_text)
+    return replace(batch, rejects=[*batch.rejects, *rejects])
 
 
 def _warn_of_specials(sources: Mapping[str, _Batch], emit: Emit) -> None:

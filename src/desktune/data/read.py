@@ -16,18 +16,19 @@ from desktune.config.schema import DataSection, Paths
 from desktune.data.fields import Columns, find_columns, schema_of
 from desktune.data.formats import FORMAT_WORDS, format_of, raw_rows
 from desktune.data.hub import set_rows
-from desktune.data.lines import text_lines
+from desktune.data.lines import peculiar, text_lines
 from desktune.data.places import Pair, Place, SetPlace, pair_of, places_of
 from desktune.data.raw import Raw
 from desktune.data.turns import conversation, tools_of
 from desktune.errors import DataError
-from desktune.events import Decision, Emit, silent
+from desktune.events import Decision, Emit, Note, silent
 from desktune.languages import matches
 from desktune.rows import Example, Origin, Reject, RowKind
 
 PEEK_ROWS = 100
 FEW_ROWS = 100  # below this many rows one unreadable row is always allowed
 _NAMED_ROWS = 3
+_MOST_NAMED = 30
 READABLE = frozenset({"other-language", "untranslated"})  # reasons that say nothing against the file
 
 
@@ -76,9 +77,20 @@ def _files(places: list[Place], section: DataSection, emit: Emit) -> Iterator[Ex
         if columns.guessed and columns != known:
             emit(Decision("data.format", columns.schema or columns.kind, f"{place} is {what}"))
             emit(Decision("data.fields", str(columns), f"by the names in {place}"))
+        extra = _unread(found, columns, section)
+        if extra and columns != known:
+            emit(Note(f"{place}: fields that nothing reads: {', '.join(extra[:_MOST_NAMED])}"))
         known = columns
         for row in chain(peeked, rows):
             yield row if isinstance(row, Reject) else _example(row, columns, section)
+
+
+def _unread(found: list[Mapping[str, Any]], columns: Columns, section: DataSection) -> list[str]:
+    """Return the fields of the first rows that neither the columns nor the template take."""
+    taken = {*columns.used, columns.source, columns.target, columns.material, columns.source_lang, columns.target_lang,
+             columns.id, "tools" if columns.kind == "messages" else ""}  # fmt: skip
+    names = dict.fromkeys(name for row in found for name in row)
+    return [name for name in names if name not in taken and f"{{{name}}}" not in section.template]
 
 
 def _opened(place: Place, section: DataSection, emit: Emit) -> tuple[str, Iterator[Raw | Reject]]:
@@ -86,6 +98,9 @@ def _opened(place: Place, section: DataSection, emit: Emit) -> tuple[str, Iterat
     if isinstance(place, SetPlace):
         return "a data set of datasets", set_rows(place, emit)
     kind = format_of(place, section.encoding)
+    if kind not in ("parquet", "arrow", "docx"):
+        for what in peculiar(place, section.encoding):
+            emit(Note(f"{place}: {what}; read as such"))
     return FORMAT_WORDS[kind], raw_rows(place, section.encoding, kind)
 
 
@@ -116,7 +131,7 @@ def _parallel(pair: Pair, encoding: str) -> Iterator[Example | Reject]:
             counts = [sum(1 for _ in text_lines(path, encoding)) for path in (pair.source, pair.target)]
             raise DataError(
                 f"{pair.source} has {counts[0]:,} lines and {pair.target} has {counts[1]:,}: not line-parallel; "
-                f"the first line without a partner is {number:,}"
+                f"the first line without a partner is {number:,}; mend the shorter file"
             )
         origin = Origin(str(pair.source), number)
         bad = next((line for _, line in (left, right) if isinstance(line, Reject)), None)
@@ -267,15 +282,13 @@ def _watched(rows: Iterator[Example | Reject], section: DataSection, place: str)
             named = [*named, row][:_NAMED_ROWS]
         yield row
     if count == 0:
-        raise DataError(f"{place}: no rows in it")
+        raise DataError(f"{place}: no rows in it; name a file with rows")
     few = 1 if 1 < count < FEW_ROWS and section.max_rejected > 0 else 0
     if reasons.total() > max(int(section.max_rejected * count), few) or reasons.total() == count:
         counts = ", ".join(f"{reason} {number:,}" for reason, number in reasons.most_common())
-        share = f"{reasons.total():,} of {count:,} rows of {place} are unreadable ({counts})"
-        limit = f"data.max_rejected ({section.max_rejected:g}) is the share that is allowed"
-        raise DataError(
-            f"{_named(named[0])}; {share}; mend them; {limit}" + "".join(f"\n  {_named(row)}" for row in named[1:])
-        )
+        share = f"{reasons.total():,} of {count:,} rows are unreadable ({counts})"
+        way_out = f"mend them, or raise data.max_rejected ({section.max_rejected:g})"
+        raise DataError(f"{_named(named[0])}; {share}; {way_out}" + "".join(f"\n  {_named(row)}" for row in named[1:]))
 
 
 def _named(reject: Reject) -> str:

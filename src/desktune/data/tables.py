@@ -75,7 +75,7 @@ def _header(path: Path, reader: Any) -> list[str]:
     try:
         names = [name.strip() for name in next(row for row in reader if row)]
     except (StopIteration, csv.Error) as error:
-        raise DataError(f"{path}: no header line; the first line of a table names its columns") from error
+        raise DataError(f"{path}: no header line; name the columns in the first line, e.g. source,target") from error
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(

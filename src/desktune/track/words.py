@@ -7,7 +7,6 @@ or rewrite what was printed before).
 from __future__ import annotations
 
 import re
-import textwrap
 import unicodedata
 from collections.abc import Mapping, Sequence
 
@@ -31,15 +30,6 @@ def visible(text: str) -> str:
 def one_line(text: str) -> str:
     """Return the text without control characters, on one line."""
     return clean(re.sub(r"\s*[\r\n\t]+\s*", " ", text))
-
-
-def folded(text: str, width: int = 200) -> str:
-    """Return the text with lines over ``width`` characters broken between words, the rest indented."""
-    parts = (
-        textwrap.wrap(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or [line]
-        for line in text.splitlines()
-    )
-    return "\n".join(line for lines in parts for line in lines)
 
 
 def lines_of(event: Event) -> list[str]:

@@ -84,7 +84,7 @@ def detected(detect: Detect, text: str) -> str | None:
 
 def script(row: Texts) -> float | None:
     """Share of letters in the script of the side's language (OpusFilter CharacterScoreFilter); the lower of a pair."""
-    scores = [_in_script(side, script_of(code)) for side, code in zip(row.sides, row.langs, strict=True) if code]
+    scores = [in_script(side, script_of(code)) for side, code in zip(row.sides, row.langs, strict=True) if code]
     return min((score for score in scores if score is not None), default=None)
 
 
@@ -97,7 +97,8 @@ def script_of(code: str) -> tuple[str, ...]:
         return ()
 
 
-def _in_script(text: str, names: tuple[str, ...]) -> float | None:
+def in_script(text: str, names: tuple[str, ...]) -> float | None:
+    """Return the share of letters in a script, None where there are no letters or no script is known."""
     if not names:
         return None
     letters = [char for char in text if char.isalpha()]

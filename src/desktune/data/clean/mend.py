@@ -11,6 +11,7 @@ from desktune.compat import require
 # C0 and C1 controls but tab and line ends; soft hyphen, zero-width space, directional marks, byte order mark.
 # The joiners U+200C and U+200D are kept: Persian, Indic scripts and emoji are written with them.
 _UNSEEN = re.compile(
+    "\x1b\\[[0-9;?]*[A-Za-z]|"  # colours of a terminal, whole
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 )
 _BREAK = re.compile(r"[ \t]*(?:\r\n|[\n\r\x85\u2028\u2029])+[ \t]*")
