@@ -193,7 +193,7 @@ CASES = [
     Case(
         46,
         "dangling.jsonl",
-        error="no such file",
+        error="a link to gone.jsonl, which is not there",
         write=lambda folder: (folder / "dangling.jsonl").symlink_to("gone.jsonl"),
     ),
     Case(46, "glob", error="the pattern matches no file", write=lambda folder: None, train="*.nothing"),

@@ -96,7 +96,9 @@ def file_fault(text: str) -> str | None:
         return f"found {shown(text)}; allowed: the name of a file"
     except FileNotFoundError:
         if file.is_symlink():
-            return f"{named(text)}: a link to {named(str(file.readlink()))}, which is not there"
+            return (
+                f"{named(text)}: a link to {named(str(file.readlink()))}, which is not there; name a file that exists"
+            )
         return f"{named(text)}: no such file{_hint(file, text)}"
     except OSError as error:
         return f"{named(text)}: {(error.strerror or 'not a file').lower()}; name another file"

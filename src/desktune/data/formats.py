@@ -162,7 +162,7 @@ def _parquet(path: Path, encoding: str) -> Iterator[Raw | Reject]:
             rows = (values for batch in batches for values in batch.to_pylist())
             for number, values in enumerate(rows, start=1):
                 yield Raw(Origin(str(path), number), values)
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
         raise DataError(
             f"{path}: not a Parquet file that can be read (after {number} rows): {_one_line(error)}; make it anew"
         ) from error
@@ -177,7 +177,7 @@ def _arrow(path: Path, encoding: str) -> Iterator[Raw | Reject]:
             rows = (values for batch in _arrow_batches(file) for values in batch.to_pylist())
             for number, values in enumerate(rows, start=1):
                 yield Raw(Origin(str(path), number), values)
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
         raise DataError(
             f"{path}: not an Arrow file that can be read (after {number} rows): {_one_line(error)}; make it anew"
         ) from error
@@ -196,6 +196,7 @@ def _arrow_batches(file: Any) -> Iterator[pyarrow.RecordBatch]:
     else:
         batches = iter(pyarrow.ipc.open_stream(file))
     for batch in batches:
+        batch.validate(full=True)  # damaged offsets would be read out of bounds
         yield from (batch.slice(start, PARQUET_BATCH_ROWS) for start in range(0, len(batch), PARQUET_BATCH_ROWS))
 
 

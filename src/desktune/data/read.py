@@ -280,7 +280,7 @@ def _watched(rows: Iterator[Example | Reject], section: DataSection, place: str)
         if isinstance(row, Reject) and row.reason not in READABLE:
             reasons[row.reason] += 1
             named = [*named, row][:_NAMED_ROWS]
-        yield row
+        yield _writable(row) if isinstance(row, Reject) else row
     if count == 0:
         raise DataError(f"{place}: no rows in it; name a file with rows")
     few = 1 if 1 < count < FEW_ROWS and section.max_rejected > 0 else 0
@@ -289,6 +289,13 @@ def _watched(rows: Iterator[Example | Reject], section: DataSection, place: str)
         share = f"{reasons.total():,} of {count:,} rows are unreadable ({counts})"
         way_out = f"mend them, or raise data.max_rejected ({section.max_rejected:g})"
         raise DataError(f"{_named(named[0])}; {share}; {way_out}" + "".join(f"\n  {_named(row)}" for row in named[1:]))
+
+
+def _writable(reject: Reject) -> Reject:
+    """Return a reject whose excerpt can be written: bytes that are no text stand in it as lone surrogates."""
+    if reject.excerpt.isascii():
+        return reject
+    return replace(reject, excerpt=reject.excerpt.encode("utf-8", "replace").decode("utf-8"))
 
 
 def _named(reject: Reject) -> str:
