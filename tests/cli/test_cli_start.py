@@ -18,7 +18,8 @@ PROGRAM = (
     "import sys\n"
     "from desktune.cli.main import run\n"
     "code = run(sys.argv[1:])\n"
-    "heavy = {'torch', 'transformers', 'peft', 'rich', 'numpy', 'pyarrow'} & set(sys.modules)\n"
+    "heavy = {'torch', 'transformers', 'peft', 'rich', 'numpy', 'pyarrow'}\n"
+    "heavy = (heavy | ({'pydantic'} if '--help' in sys.argv else set())) & set(sys.modules)\n"
     "sys.stderr.write(f'heavy: {sorted(heavy)}\\n')\n"
     "sys.exit(code)\n"
 )

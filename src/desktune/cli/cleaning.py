@@ -9,15 +9,19 @@ from typing import Annotated, Any
 import typer
 
 from desktune.cli.common import console
-from desktune.config.cleaning import allowed, meanings, parse_cleaning
 from desktune.errors import UserError, nearest
 
 _SIDES = "Language of the source; without it the rows say it, else their text."
-_FILTERS = "\n".join(f"  {name:16} {meaning} ({allowed(name)})" for name, meaning in meanings().items())
 _SWITCHES = {  # a switch → the filter that it turns on, and its limit
     "skip_abstracts": ("abstracts", 0.9), "skip_references": ("references", 0.3), "skip_dates": ("dates", 0.5),
     "skip_short": ("min_characters", 25.0), "skip_ocr": ("ocr", 0.1),
 }  # fmt: skip
+
+
+def _list_filters(wanted: bool) -> None:
+    if wanted:
+        typer.echo(_filters())
+        raise typer.Exit
 
 
 def clean(
@@ -45,6 +49,10 @@ def clean(
     linebreaks: Annotated[str | None, typer.Option(help="Line breaks inside a text: keep or space.")] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="A tokenizer.json, for token_ratio.")] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of the files.")] = "utf-8",
+    filters: Annotated[
+        bool,
+        typer.Option("--filters", callback=_list_filters, is_eager=True, help="List all filters and their limits."),
+    ] = False,
     skip_abstracts: Annotated[bool, typer.Option("--skip-abstracts", help="Drop whole abstracts.")] = False,
     skip_references: Annotated[
         bool, typer.Option("--skip-references", help="Drop figure, table and literature references.")
@@ -58,9 +66,11 @@ def clean(
     """Mend and filter rows: Unicode, lengths, languages, numbers, OCR faults, repetition, duplicates ..."""
     switched = {"skip_abstracts": skip_abstracts, "skip_references": skip_references, "skip_dates": skip_dates,
                 "skip_short": skip_short, "skip_ocr": skip_ocr}  # fmt: skip
-    filters = {_SWITCHES[name][0]: _SWITCHES[name][1] for name, on in switched.items() if on}
-    filters |= {} if linebreaks is None else {"linebreaks": linebreaks}
-    filters |= dict(_setting(text) for text in settings or ())
+    del filters
+    limits = {_SWITCHES[name][0]: _SWITCHES[name][1] for name, on in switched.items() if on}
+    limits |= {} if linebreaks is None else {"linebreaks": linebreaks}
+    limits |= dict(_setting(text) for text in settings or ())
+    from desktune.config.cleaning import parse_cleaning
     from desktune.config.schema import DataSection
     from desktune.data.clean.files import Places, Wish, clean_files
 
@@ -71,7 +81,7 @@ def clean(
         fields={ours: theirs for ours, theirs in (("source", source), ("target", target)) if theirs is not None},
     )  # fmt: skip
     count = None if tokenizer is None else _token_counter(tokenizer)
-    wish = Wish(parse_cleaning({"preset": preset, "filters": filters}), reading, features, both_directions, count)
+    wish = Wish(parse_cleaning({"preset": preset, "filters": limits}), reading, features, both_directions, count)
     places = Places(inputs, out, rejected, holdout, tuple(against or ()))
     with console() as emit:
         counts = clean_files(places, wish, emit)
@@ -102,10 +112,12 @@ def _token_counter(path: Path) -> Callable[[str], int]:
 
 def _setting(text: str) -> tuple[str, Any]:
     """Return filter and limit of ``name=limit``."""
+    from desktune.config.cleaning import meanings
+
     name, equals, value = text.partition("=")
     if not equals or name not in meanings():
         raise UserError(
-            f"--set {text}: no such filter{nearest(name, list(meanings()))}; write filter=limit; known:\n{_FILTERS}"
+            f"--set {text}: no such filter{nearest(name, list(meanings()))}; write filter=limit; known:\n{_filters()}"
         )
     plain: dict[str, Any] = {"true": True, "false": False, "off": False}
     if value in plain:
@@ -116,5 +128,12 @@ def _setting(text: str) -> tuple[str, Any]:
         return name, value
 
 
+def _filters() -> str:
+    """Return a line per filter: its meaning and what its limit may be."""
+    from desktune.config.cleaning import allowed, meanings
+
+    return "\n".join(f"  {name:16} {meaning} ({allowed(name)})" for name, meaning in meanings().items())
+
+
 EXAMPLE = "desktune data clean pairs.jsonl -o clean.jsonl --preset strict --rejected dropped.jsonl"
-VERBS = (("clean", clean, EXAMPLE + "\n\nFilters for --set:\n\n\b\n" + _FILTERS),)
+VERBS = (("clean", clean, EXAMPLE),)

@@ -28,7 +28,7 @@ def _no_number(value: Any) -> Any:
 
 Off = Annotated[Literal[False], BeforeValidator(_no_number)]
 Limit = float | str | bool | None
-_DOCS = "desktune data clean --help names every filter"
+_DOCS = "desktune data clean --filters lists them"
 
 
 class _Strict(BaseModel):

@@ -11,7 +11,7 @@ from tests.data.clean.corrupt import KINDS, Found, Pair, Row, corrupt, measured
 from transformers import AutoTokenizer
 
 from desktune.cli.main import run
-from desktune.config.cleaning import parse_cleaning
+from desktune.config.cleaning import PRESETS, parse_cleaning
 from desktune.config.schema import DataSection
 from desktune.data import pool
 from desktune.data.clean.apply import Cleaner, apply
@@ -211,3 +211,10 @@ def test_texts_conversations_and_parallel_files(tmp_path: Path) -> None:
     for file, keys, count in ((DATA / "talks.jsonl", ("messages",), 149), (tmp_path / "a.txt", ("text",), 2)):
         assert run(["data", "clean", str(file), "-o", str(out)]) == 0
         assert [tuple(row) for row in lines(out)] == [keys] * count
+
+
+def test_filters_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", "clean", "--filters"]) == 0
+    said = capsys.readouterr().out
+    assert [line.split()[0] for line in said.splitlines()] == list(PRESETS)
+    assert "at least (a number from 0 to 1, false)" in said
