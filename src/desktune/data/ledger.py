@@ -14,7 +14,6 @@ import numpy as np
 
 from desktune.data.store import EncodedSet, Lengths
 from desktune.events import Table
-from desktune.rows import Reject
 
 _PERCENTILES = (5, 50, 95, 99)
 OVERLONG = ("overlong", "overlong-source", "overlong-target")
@@ -112,9 +111,8 @@ class Ledger:
         return Table("tokens", ("", *self.splits), tuple(rows))
 
 
-def source_counts(read: int, kept: int, rejects: Sequence[Reject], special_text: int) -> Source:
+def source_counts(read: int, kept: int, reasons: Counter[str], special_text: int) -> Source:
     """Return the counts of one source. Raises RuntimeError, our own fault, when they do not balance."""
-    reasons = Counter(reject.reason for reject in rejects)
     if read != kept + reasons.total():
         raise RuntimeError(f"the ledger does not balance: {read} rows read, {kept} kept, {dict(reasons)} rejected")
     return Source(read, kept, dict(sorted(reasons.items())), special_text)

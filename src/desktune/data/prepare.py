@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from desktune.data.ledger import Ledger, Source, source_counts, split_counts
 from desktune.data.places import SetPlace, files_of, places_of
 from desktune.data.pool import worked
 from desktune.data.read import read
+from desktune.data.rejects import Rejects
 from desktune.data.remarks import Remarks
 from desktune.data.split import held_out
 from desktune.data.store import EncodedSet, Shelf, open_set, write_batches
@@ -60,15 +62,15 @@ class _Batch:
 
     read: int
     shelf: Shelf
-    rejects: list[Reject]
+    rejects: Rejects
     special_text: int
     remarks: Mapping[str, int]
 
     def counts(self) -> Source:
         kept = self.read - len(self.rejects)
-        if kept != self.shelf.rows - sum(reject.reason == _LEAKED for reject in self.rejects):
+        if kept != self.shelf.rows - self.rejects.reasons[_LEAKED]:
             raise RuntimeError(f"the ledger does not balance: {kept} rows kept of {self.shelf.rows} that were encoded")
-        found = source_counts(self.read, kept, self.rejects, self.special_text)
+        found = source_counts(self.read, kept, self.rejects.reasons, self.special_text)
         return replace(found, remarks=dict(self.remarks))
 
 
@@ -189,7 +191,7 @@ class _Job:
             {name: split_counts(rows, ends, encoder_decoder=encoder_decoder) for name, rows in splits.items()},
             tuple(said),
         )
-        rejected = [reject for source in sources.values() for reject in source.rejects]
+        rejected = Rejects(reject for source in sources.values() for reject in source.rejects)
         return Prepared(splits["train"], splits.get("validation"), ledger, self.fingerprint, rejected)
 
     def _split(
@@ -242,7 +244,7 @@ def _recording(emit: Emit, said: list[str]) -> Emit:
 
 def _encoded(key: str, paths: Paths, encoder: Encoder, shelves: Path | None, emit: Emit) -> _Batch:
     """Take the rows of one key of ``data:`` all the way to ids. Raises DataError when none is left."""
-    rejects: list[Reject] = []
+    rejects = Rejects()
     special, said = 0, 0
     cleaned = apply(read(paths, encoder.section, emit), encoder.section, key, emit, encoder.tokens)
     remarks = Remarks(encoder.section)
@@ -252,13 +254,13 @@ def _encoded(key: str, paths: Paths, encoder: Encoder, shelves: Path | None, emi
     shelf = Shelf(None if shelves is None else shelves / f"{key}.arrow")
     for chunk in worked(iter(counted), encoder):
         shelf.add(chunk.batch)
-        rejects += chunk.rejects
+        rejects.extend(chunk.rejects)
         special += chunk.special_text
         if shelf.rows - said >= _PROGRESS_ROWS:
             said = shelf.rows
             emit(Progress(f"data.{key}", said))
     shelf.close()
-    rejects.sort(key=lambda reject: (reject.origin.file, reject.origin.line))
+    rejects = rejects.in_order()
     if not shelf.rows:
         first = rejects[0]
         raise DataError(
@@ -270,9 +272,9 @@ def _encoded(key: str, paths: Paths, encoder: Encoder, shelves: Path | None, emi
 
 
 class _Counted:
-    """The rows that were read and looked at, without the rejects among them, which go into a list."""
+    """The rows that were read and looked at, without the rejects among them, which are kept apart."""
 
-    def __init__(self, rows: Iterator[Example | Reject], rejects: list[Reject], remarks: Remarks) -> None:
+    def __init__(self, rows: Iterator[Example | Reject], rejects: Rejects, remarks: Remarks) -> None:
         self.rows, self._source, self._rejects, self._remarks = 0, rows, rejects, remarks
 
     def __iter__(self) -> Iterator[Example]:
@@ -289,18 +291,18 @@ def _without_leak(batch: _Batch, leaked: NDArray[np.bool_], emit: Emit) -> _Batc
     """Count the training rows that are held out too as rejects. Raises DataError when nothing is left to train on."""
     if leaked.all():
         raise DataError("data.validation: holds every row of data.train; hold other rows out")
-    rejects = [
+    rejects = Rejects(
         Reject(Origin(file, line), _LEAKED, "the same row is held out", prompt[:200])
         for part in batch.shelf.chosen(leaked)
         for file, line, prompt in zip(*(part[name].to_pylist() for name in ("file", "line", "prompt")), strict=True)
-    ]
+    )
     emit(
         Warn(
             f"{len(rejects):,} rows of data.train stand in data.validation too and are not trained on "
             f"(first: {rejects[0].origin})"
         )
     )
-    return replace(batch, rejects=[*batch.rejects, *rejects])
+    return replace(batch, rejects=Rejects(chain(batch.rejects, rejects)))
 
 
 def _warn_of_specials(sources: Mapping[str, _Batch], emit: Emit) -> None:
@@ -323,10 +325,11 @@ def _stored(job: _Job, folder: Path, emit: Emit) -> Prepared:
 def _opened(folder: Path) -> Prepared:
     known = json.loads((folder / "ledger.json").read_text(encoding="utf-8"))
     validation = folder / "validation.arrow"
-    rejected = [
-        Reject(Origin(line["file"], line["line"]), line["reason"], line["detail"], line["excerpt"])
-        for line in durable.read_lines(folder / "rejected.jsonl")
-    ]
+    with (folder / "rejected.jsonl").open(encoding="utf-8") as file:
+        rejected = Rejects(
+            Reject(Origin(line["file"], line["line"]), line["reason"], line["detail"], line["excerpt"])
+            for line in map(json.loads, file)
+        )
     held_out = open_set(validation) if validation.is_file() else None
     return Prepared(open_set(folder / "train.arrow"), held_out, Ledger.from_json(known), known["fingerprint"], rejected)
 
