@@ -1,0 +1,155 @@
+"""``python -m tests.torture.resume --trials 200``: kill -9 at random times; the resumed run is the straight one.
+
+Trials for {full, LoRA} x {seq2seq, causal} (``--trials`` of each), in forked children of one warmed-up process. Every
+trial kills a training at a random time of its life (a third of them also the resumed one), resumes it, and compares
+weights, optimizer, position, metrics and samples with a run that was never stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.train.forks import Child, start, warm_up
+from tests.train.same import differences
+
+KINDS = {
+    "seq2seq-lora": ("t5", "lora"),
+    "seq2seq-full": ("t5", "none"),
+    "causal-lora": ("llama", "lora"),
+    "causal-full": ("llama", "none"),
+    "translation-lora": ("marian", "lora"),
+}
+SETTINGS = (
+    "training.max_steps=12 training.eval_steps=4 training.save_steps=3 training.logging_steps=2 "
+    "training.per_device_train_batch_size=4 training.gradient_accumulation_steps=2 training.tokens_per_batch=60 "
+    "training.learning_rate=0.01 evaluation.smoke_test=false evaluation.guard_samples=2 evaluation.max_new_tokens=4 "
+    "adapter.r=4 adapter.lora_dropout=0.1"
+).split()
+
+
+@dataclass
+class Counts:
+    """What came of the trials of one kind."""
+
+    trials: int = 0
+    same: int = 0
+    killed: int = 0  # those that still ran when the signal came
+    failures: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{self.same}/{self.trials} resume to the same bits ({self.killed} kills hit a running process)"
+
+
+class Bench:
+    """A folder with rows and tiny models, in which runs are started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = [
+            {"input": f"{who} {does} {number}", "output": f"{number} {was}"}
+            for number in range(8)
+            for who, does, was in (
+                ("the dog", "sees a cat", "un chat"),
+                ("my house", "is red", "rouge"),
+                ("a bird near the river", "sings", "chante"),
+                ("two men", "walk", "marchent deux"),
+            )
+        ]
+        (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        (folder / "desktune.yaml").write_text("data: {train: rows.jsonl, validation: 4}\n", encoding="utf-8")
+
+    def model(self, family: str) -> Path:
+        """Build a tiny model (in a child: building trains nothing, but loads much)."""
+        target = self.folder / f"tiny-{family}"
+        if not target.exists():
+            from tests.tiny import BUILDERS
+
+            BUILDERS[family](target)
+        return target
+
+    def words(self, kind: str, output: str, *more: str) -> list[str]:
+        """Return the words of a training."""
+        family, adapter = KINDS[kind]
+        model = f"model.name={self.model(family)}"
+        return ["train", "desktune.yaml", model, f"adapter.type={adapter}", *SETTINGS, f"output.dir={output}", *more]
+
+    def start(self, words: list[str], name: str) -> Child:
+        """Start a training."""
+        return start(words, self.folder / f"{name}.log", self.folder)
+
+    def straight(self, kind: str, *more: str) -> tuple[Path, float]:
+        """Return a run that nobody stops, and the seconds it took."""
+        name = f"straight-{kind}"
+        child = self.start(self.words(kind, name, *more), name)
+        if child.wait() != 0:
+            raise RuntimeError(child.said())
+        return self.folder / name, time.monotonic() - child.started
+
+
+def trial(bench: Bench, kind: str, place: random.Random, straight: tuple[Path, float], counts: Counts) -> None:
+    """Kill one training, once or twice, and resume it."""
+    name = f"killed-{kind}"
+    run = bench.folder / name
+    shutil.rmtree(run, ignore_errors=True)
+    counts.trials += 1
+    more: list[str] = []
+    kills = []
+    for _ in range(1 + (place.random() < 1 / 3)):
+        kills.append(place.uniform(0.0, straight[1]))
+        child = bench.start(bench.words(kind, name, *more), name)
+        time.sleep(kills[-1])
+        child.kill(signal.SIGKILL)
+        counts.killed += child.wait() == -signal.SIGKILL
+        more = ["--resume"]
+    child = bench.start(bench.words(kind, name, *more), name)
+    code = child.wait()
+    wrong = [f"exit {code}: {child.said()[-1500:]}"] if code else differences(run, straight[0])
+    counts.same += not wrong
+    if wrong:
+        counts.failures.append(f"{kind}, killed after {kills}: {wrong}")
+
+
+def run_trials(folder: Path, trials: int, kinds: list[str], seed: int = 0) -> dict[str, Counts]:
+    """Return the counts of every kind."""
+    warm_up()
+    bench, found = Bench(folder), {}
+    for kind in kinds:
+        place, counts = random.Random(f"{seed}{kind}"), Counts()
+        straight = bench.straight(kind)
+        for _ in range(trials):
+            trial(bench, kind, place, straight, counts)
+        found[kind] = counts
+    return found
+
+
+def main() -> int:
+    """Print the counts; 1 when a trial failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--kinds", default="seq2seq-lora,seq2seq-full,causal-lora,causal-full")
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in asked.kinds.split(","):
+            began = time.monotonic()
+            counts = run_trials(Path(folder), asked.trials, [kind], asked.seed)[kind]
+            print(f"SIGKILL {kind}: {counts}, {time.monotonic() - began:.0f} s", flush=True)
+            for text in counts.failures:
+                print(f"  {text}", flush=True)
+            failed += len(counts.failures)
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
