@@ -28,12 +28,12 @@ KINDS = {
     "causal-full": ("llama", "none"),
     "translation-lora": ("marian", "lora"),
 }
-SETTINGS = (
-    "training.max_steps=12 training.eval_steps=4 training.save_steps=3 training.logging_steps=2 "
-    "training.per_device_train_batch_size=4 training.gradient_accumulation_steps=2 training.tokens_per_batch=60 "
-    "training.learning_rate=0.01 evaluation.smoke_test=false evaluation.guard_samples=2 evaluation.max_new_tokens=4 "
-    "adapter.r=4 adapter.lora_dropout=0.1"
-).split()
+SETTINGS = [
+    *("training.max_steps=8", "training.eval_steps=4", "training.save_steps=3", "training.logging_steps=2"),
+    *("training.per_device_train_batch_size=4", "training.gradient_accumulation_steps=2"),
+    *("training.tokens_per_batch=60", "training.learning_rate=0.01", "evaluation.smoke_test=false"),
+    *("evaluation.guard_samples=2", "evaluation.max_new_tokens=4", "adapter.r=4", "adapter.lora_dropout=0.1"),
+]
 
 
 @dataclass
@@ -128,6 +128,8 @@ def run_trials(folder: Path, trials: int, kinds: list[str], seed: int = 0) -> di
         straight = bench.straight(kind)
         for _ in range(trials):
             trial(bench, kind, place, straight, counts)
+            if counts.trials % 25 == 0 or counts.failures:
+                print(f"  {kind}: {counts}", file=sys.stderr, flush=True)
         found[kind] = counts
     return found
 
