@@ -8,6 +8,7 @@ weights, optimizer, position, metrics and samples with a run that was never stop
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import shutil
@@ -18,7 +19,19 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
+from desktune.events import Event
+from desktune.train import checkpoint, loop, validate
 from tests.train.forks import Child, start, warm_up
+from tests.train.loops import (
+    Killed,
+    bundle_of,
+    calls_of,
+    figures,
+    make_loop,
+    same_tensors,
+)
 from tests.train.same import differences
 
 KINDS = {
@@ -132,6 +145,68 @@ def run_trials(folder: Path, trials: int, kinds: list[str], seed: int = 0) -> di
                 print(f"  {kind}: {counts}", file=sys.stderr, flush=True)
         found[kind] = counts
     return found
+
+
+def matrix_trial(model: Path, folder: Path, case: tuple[str, str, str], at: str) -> bool:
+    """Train; end another run of the same in the middle (``at``) and go on: is it the same run?
+
+    Args:
+        model: A tiny model.
+        folder: An empty folder.
+        case: Adapter, optimizer and schedule.
+        at: ``accumulation`` (inside a step that ends in the next epoch), ``evaluation``, or ``save``.
+    """
+    adapter, optimizer, schedule = case
+    settings = {"optim": optimizer, "lr_scheduler_type": schedule}
+    if optimizer == "sgd":
+        settings |= {"optim_args": {"momentum": 0.9}}
+    straight: list[Event] = []
+    make_loop(bundle_of(model, adapter), folder / "straight", straight, **settings).run()
+    killed: list[Event] = []
+    broken = make_loop(bundle_of(model, adapter), folder / "killed", killed, **settings)
+    number = [0]
+
+    def ends(_: int) -> None:
+        number[0] += at != "accumulation" or (broken.position.step == 4 and broken.model.training)
+        if number[0] == {"accumulation": 2, "evaluation": 3, "save": 4}[at]:
+            raise Killed
+
+    places = {
+        "accumulation": (loop, "summed_loss"),
+        "evaluation": (validate, "heldout_loss"),
+        "save": (checkpoint, "save_file"),
+    }
+    with contextlib.suppress(Killed), calls_of(*places[at], ends):
+        broken.run()
+    newest = checkpoint.newest(folder / "killed", lambda event: None)
+    if newest is None or broken.position.step == 8:
+        return False  # it did not end in the middle
+    step = int(newest.name.removeprefix("step-"))
+    kept = [line for line in figures(killed) if line[0] <= step]
+    again: list[Event] = []
+    torch.manual_seed(12345)  # nothing may depend on what was drawn before
+    second = make_loop(bundle_of(model, adapter), folder / "killed", again, **settings)
+    second.resume(newest)
+    second.run()
+    same = same_tensors(folder / "killed", folder / "straight", 8)
+    return same and kept + figures(again) == figures(straight)
+
+
+def every_step(model: Path, folder: Path, adapter: str, steps: int = 40) -> int:
+    """Resume a run from each of its steps; returns how many end with the bits and the log of the straight run."""
+    settings = {"max_steps": steps, "save_steps": 1, "save_total_limit": steps, "eval_steps": 7, "logging_steps": 3}
+    straight: list[Event] = []
+    make_loop(bundle_of(model, adapter), folder / "straight", straight, **settings).run()
+    same = 0
+    for step in range(1, steps + 1):
+        again: list[Event] = []
+        second = make_loop(bundle_of(model, adapter), folder / "again", again, **{**settings, "save_strategy": "no"})
+        second.resume(checkpoint.folder_of(folder / "straight", step))
+        second.run()
+        later = [line for line in figures(straight) if line[0] > step]
+        same += same_tensors(folder / "again", folder / "straight", steps) and figures(again) == later
+        shutil.rmtree(folder / "again")
+    return same
 
 
 def main() -> int:

@@ -62,11 +62,10 @@ CLASSES = _table()
 def refused(before: Config, now: Config) -> list[str]:
     """Return the changes that a resume does not allow, as ``key: old → new``; rows of a step are not looked at."""
     found = []
-    for path, kind in CLASSES.items():
-        old, new = _value(before, path), _value(now, path)
-        if old == new or kind in ("free", "by content", "as a product"):
-            continue
-        if kind == "may grow" and old is not None and new is not None and new > old:
+    for path, old, new in _changes(before, now):
+        kind = CLASSES[path]
+        longer = kind == "may grow" and old is not None and new is not None and new > old
+        if longer or kind not in ("locked", "may grow"):
             continue
         why = " (may grow only)" if kind == "may grow" else ""
         found.append(f"{'.'.join(path)}: {old!r} → {new!r}{why}")
@@ -75,12 +74,20 @@ def refused(before: Config, now: Config) -> list[str]:
 
 def grown(before: Config, now: Config) -> list[str]:
     """Return what grew, as ``key: old → new``."""
-    pairs = ((path, _value(before, path), _value(now, path)) for path, kind in CLASSES.items() if kind == "may grow")
-    return [f"{'.'.join(path)}: {old!r} → {new!r}" for path, old, new in pairs if old and new and new > old]
+    return [
+        f"{'.'.join(path)}: {old!r} → {new!r}"
+        for path, old, new in _changes(before, now)
+        if CLASSES[path] == "may grow" and old is not None and new is not None and new > old
+    ]
 
 
-def _value(config: Config, path: tuple[str, ...]) -> Any:
-    value: Any = config.model_dump(include={path[0]} if len(path) == 1 else {path[0]: {path[1]}})
+def _changes(before: Config, now: Config) -> list[tuple[tuple[str, ...], Any, Any]]:
+    old, new = (config.model_dump(warnings=False) for config in (before, now))
+    both = [(path, _at(old, path), _at(new, path)) for path in CLASSES]
+    return [change for change in both if change[1] != change[2]]
+
+
+def _at(values: Any, path: tuple[str, ...]) -> Any:
     for key in path:
-        value = value[key]
-    return value
+        values = values[key]
+    return values
