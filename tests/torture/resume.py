@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import random
 import shutil
 import signal
@@ -23,7 +22,8 @@ import torch
 
 from desktune.events import Event
 from desktune.train import checkpoint, loop, validate
-from tests.train.forks import Child, start, warm_up
+from tests.train.bench import Bench
+from tests.train.forks import warm_up
 from tests.train.loops import (
     Killed,
     bundle_of,
@@ -33,20 +33,6 @@ from tests.train.loops import (
     same_tensors,
 )
 from tests.train.same import differences
-
-KINDS = {
-    "seq2seq-lora": ("t5", "lora"),
-    "seq2seq-full": ("t5", "none"),
-    "causal-lora": ("llama", "lora"),
-    "causal-full": ("llama", "none"),
-    "translation-lora": ("marian", "lora"),
-}
-SETTINGS = [
-    *("training.max_steps=8", "training.eval_steps=4", "training.save_steps=3", "training.logging_steps=2"),
-    *("training.per_device_train_batch_size=4", "training.gradient_accumulation_steps=2"),
-    *("training.tokens_per_batch=60", "training.learning_rate=0.01", "evaluation.smoke_test=false"),
-    *("evaluation.guard_samples=2", "evaluation.max_new_tokens=4", "adapter.r=4", "adapter.lora_dropout=0.1"),
-]
 
 
 @dataclass
@@ -60,53 +46,6 @@ class Counts:
 
     def __str__(self) -> str:
         return f"{self.same}/{self.trials} resume to the same bits ({self.killed} kills hit a running process)"
-
-
-class Bench:
-    """A folder with rows and tiny models, in which runs are started."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        rows = [
-            {"input": f"{who} {does} {number}", "output": f"{number} {was}"}
-            for number in range(8)
-            for who, does, was in (
-                ("the dog", "sees a cat", "un chat"),
-                ("my house", "is red", "rouge"),
-                ("a bird near the river", "sings", "chante"),
-                ("two men", "walk", "marchent deux"),
-            )
-        ]
-        (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        (folder / "desktune.yaml").write_text("data: {train: rows.jsonl, validation: 4}\n", encoding="utf-8")
-
-    def model(self, family: str) -> Path:
-        """Build a tiny model (in a child: building trains nothing, but loads much)."""
-        target = self.folder / f"tiny-{family}"
-        if not target.exists():
-            from tests.tiny import BUILDERS
-
-            BUILDERS[family](target)
-        return target
-
-    def words(self, kind: str, output: str, *more: str) -> list[str]:
-        """Return the words of a training."""
-        family, adapter = KINDS[kind]
-        model = f"model.name={self.model(family)}"
-        return ["train", "desktune.yaml", model, f"adapter.type={adapter}", *SETTINGS, f"output.dir={output}", *more]
-
-    def start(self, words: list[str], name: str) -> Child:
-        """Start a training."""
-        return start(words, self.folder / f"{name}.log", self.folder)
-
-    def straight(self, kind: str, *more: str) -> tuple[Path, float]:
-        """Return a run that nobody stops, and the seconds it took."""
-        name = f"straight-{kind}"
-        child = self.start(self.words(kind, name, *more), name)
-        if child.wait() != 0:
-            raise RuntimeError(child.said())
-        return self.folder / name, time.monotonic() - child.started
 
 
 def trial(bench: Bench, kind: str, place: random.Random, straight: tuple[Path, float], counts: Counts) -> None:
