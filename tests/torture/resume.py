@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import random
 import shutil
 import signal
@@ -25,6 +26,10 @@ from desktune.train import checkpoint, loop, validate
 from tests.train.bench import Bench
 from tests.train.forks import warm_up
 from tests.train.loops import (
+    ADAPTERS,
+    FAMILIES,
+    OPTIMIZERS,
+    SCHEDULES,
     Killed,
     bundle_of,
     calls_of,
@@ -33,6 +38,8 @@ from tests.train.loops import (
     same_tensors,
 )
 from tests.train.same import differences
+
+PLACES = ("accumulation", "evaluation", "save")
 
 
 @dataclass
@@ -157,14 +164,33 @@ def main() -> int:
     asked = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        for kind in asked.kinds.split(","):
+        for kind in asked.kinds.split(",") if asked.trials else ():
             began = time.monotonic()
             counts = run_trials(Path(folder), asked.trials, [kind], asked.seed)[kind]
             print(f"SIGKILL {kind}: {counts}, {time.monotonic() - began:.0f} s", flush=True)
             for text in counts.failures:
                 print(f"  {text}", flush=True)
             failed += len(counts.failures)
+        failed += _matrix(Path(folder))  # after the last fork: from here on this process trains itself
     return int(failed > 0)
+
+
+def _matrix(folder: Path) -> int:
+    """Print how much of the matrix, and of a run of forty steps, goes on with the same bits; return the failures."""
+    bench, failed, count = Bench(folder), 0, 0
+    for task, *case, at in itertools.product(FAMILIES, ADAPTERS, OPTIMIZERS, SCHEDULES, PLACES):
+        place = folder / "matrix" / str(count)
+        same = matrix_trial(bench.model(FAMILIES[task]), place, (case[0], case[1], case[2]), at)
+        shutil.rmtree(place)
+        failed, count = failed + (not same), count + 1
+        if not same:
+            print(f"  {task} {case} {at}: not the same", flush=True)
+    print(f"matrix (task x weights x optimizer x schedule x place): {count - failed}/{count}", flush=True)
+    for task, adapter in itertools.product(FAMILIES, ADAPTERS):
+        same = every_step(bench.model(FAMILIES[task]), folder / f"steps-{task}-{adapter}", adapter)
+        print(f"resume at every step, {task} {adapter}: {same}/40", flush=True)
+        failed += 40 - same
+    return failed
 
 
 if __name__ == "__main__":

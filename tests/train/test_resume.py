@@ -6,10 +6,9 @@ import itertools
 from pathlib import Path
 
 import pytest
-from tests.torture.resume import every_step, matrix_trial
+from tests.torture.resume import PLACES, every_step, matrix_trial
 from tests.train.loops import ADAPTERS, FAMILIES, OPTIMIZERS, SCHEDULES
 
-PLACES = ("accumulation", "evaluation", "save")
 SQUARE = [  # every task with every optimizer, schedule and place; both kinds of weights
     (
         task,
