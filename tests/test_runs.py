@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -26,6 +27,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def claimed(output: Output) -> Path:
+    """Hold a new run's folder for an instant."""
+    with runs.claim(output, "t5") as claim:
+        return claim.run
+
+
 def make_run(name: str, *, status: runs.Status | None = "finished", created: float | None = None) -> Path:
     run = Path("runs") / name
     run.mkdir(parents=True)
@@ -48,34 +55,38 @@ def make_run(name: str, *, status: runs.Status | None = "finished", created: flo
     ],
 )
 def test_names_come_from_the_model_and_never_leave_the_folder(model: str, name: str | None, starts: str) -> None:
-    folder = runs.new_run_folder(Output(name=name), model)
-    assert folder.parent == Path("runs")
-    assert folder.name.startswith(starts)
-    assert folder.is_dir()
+    with runs.claim(Output(name=name), model) as claim:
+        folder = claim.run
+        assert folder.parent == Path("runs")
+        assert folder.name.startswith(starts)
+        assert folder.is_dir()
 
 
 def test_two_runs_of_one_second_get_two_folders() -> None:
-    assert len({runs.new_run_folder(Output(), "t5") for _ in range(5)}) == 5
+    with contextlib.ExitStack() as held:
+        assert len({held.enter_context(runs.claim(Output(), "t5")).run for _ in range(5)}) == 5
 
 
 def test_an_output_folder_in_use_is_refused_and_left_alone() -> None:
     Path("mine").mkdir()
     Path("mine/thesis.txt").write_text("years of work")
     with pytest.raises(RunError, match=r"output folder in use: mine is not a run and holds thesis\.txt"):
-        runs.new_run_folder(Output(dir="mine"), "t5")
+        claimed(Output(dir="mine"))
     assert os.listdir("mine") == ["thesis.txt"]
     run = make_run("old")
     with pytest.raises(RunError, match=r"output folder in use: runs/old holds a run \(finished\); .*--resume"):
-        runs.new_run_folder(Output(dir=str(run)), "t5")
+        claimed(Output(dir=str(run)))
     Path("file").write_text("")
     with pytest.raises(RunError, match="is a file"):
-        runs.new_run_folder(Output(dir="file"), "t5")
+        claimed(Output(dir="file"))
 
 
 def test_an_empty_output_folder_is_taken_as_it_is() -> None:
     Path("empty").mkdir()
-    assert runs.new_run_folder(Output(dir="empty"), "t5") == Path("empty")
-    assert runs.new_run_folder(Output(dir="new/deep"), "t5").is_dir()
+    assert claimed(Output(dir="empty")) == Path("empty")
+    assert Path("empty").is_dir()
+    assert claimed(Output(dir="new/deep")) == Path("new/deep")
+    assert not Path("new/deep").exists()  # nothing came to be in it
 
 
 def test_to_resume_finds_the_folder_or_the_newest_of_the_name() -> None:

@@ -43,7 +43,7 @@ from desktune.models.save import save_model
 from desktune.plan import Plan, resolve
 from desktune.report.data import DataReport
 from desktune.rows import IGNORE, Encoded
-from desktune.session import Session, open_run, prepare_config, write_description
+from desktune.session import Session, describe_run, may_go_on, open_run, prepare_config
 from desktune.ship.merge import MergeReport
 from desktune.ship.merge import merge as merge_model
 from desktune.track.fan import fan_out
@@ -150,7 +150,14 @@ def inspect_rows(config: Config, split: str, count: int, emit: Emit = silent) ->
     return [trip_table(looked_at, kit), tensor_table(collate(chosen, shape), fillers), row_table(chosen, kit)]
 
 
-def train(config: Config, emit: Emit = silent, *, resume: bool = False, processes: Processes = ONE) -> Trained:
+def train(
+    config: Config,
+    emit: Emit = silent,
+    *,
+    resume: bool = False,
+    processes: Processes = ONE,
+    claim: runs.Claim | None = None,
+) -> Trained:
     """Train to a run folder with ``model/`` in it.
 
     Args:
@@ -158,6 +165,7 @@ def train(config: Config, emit: Emit = silent, *, resume: bool = False, processe
         emit: Where events go, besides the run's own files.
         resume: Go on with the newest run of this config from its newest whole checkpoint.
         processes: Those that train together (``train.processes.joined``); one of them writes and emits.
+        claim: The run folder, where the caller holds it already (``runs.claim``).
 
     Raises:
         RunError: the output folder is in use by something else.
@@ -170,24 +178,23 @@ def train(config: Config, emit: Emit = silent, *, resume: bool = False, processe
     if resume and config.training.engine == "hf":
         raise ConfigError("training.engine: hf: the reference cannot be resumed; start it without --resume")
     emit = emit if processes.is_writer else silent
-    run = done = None
-    with processes.together():
-        if processes.is_writer:
-            run, done = _find(config, emit, resume=resume)
-    done = processes.share(done)
-    if done is not None:
-        return Trained(Path(done["run"]), done["step"], done["metrics"])
-    session = processes.in_turn(lambda: _opened(config, processes, emit))
-    processes.same({"rows": session.prepared.fingerprint, "weights": session.plan.located.weights_hash})
+    done = None
     with contextlib.ExitStack() as held:
         with processes.together():
-            base, fresh = session.base(), run is None
+            if processes.is_writer:
+                claim = claim or held.enter_context(runs.claim(config.output, config.model.name, resume=resume))
+                done = _finished(claim, config, emit, resume=resume)
+        done = processes.share(done)
+        if done is not None:
+            return Trained(Path(done["run"]), done["step"], done["metrics"])
+        session = processes.in_turn(lambda: _opened(config, processes, emit))
+        processes.same({"rows": session.prepared.fingerprint, "weights": session.plan.located.weights_hash})
+        with processes.together():
+            base = session.base()
             if processes.is_writer:
                 _smoke(session, base, emit)
-                run = run or runs.new_run_folder(config.output, config.model.name)
-                held.enter_context(runs.lock(run))
-        run = Path(processes.share(str(run)))
-        return _train_locked(session, base, Place(run, fresh, processes), emit)
+        run = Path(processes.share(str(claim.run if claim else "")))
+        return _train_locked(session, base, Place(run, claim is not None and claim.fresh, processes), emit)
 
 
 def evaluate(run: Path, emit: Emit = silent, *, split: str = "validation") -> Report:
@@ -349,18 +356,15 @@ class Place:
     processes: Processes
 
 
-def _find(config: Config, emit: Emit, *, resume: bool) -> tuple[Path | None, dict[str, Any] | None]:
-    """Return the run to go on with, and what there is to say of it when it is finished."""
-    run = runs.to_resume(config.output, config.model.name) if resume else None
-    if resume and run is None:
+def _finished(claim: runs.Claim, config: Config, emit: Emit, *, resume: bool) -> dict[str, Any] | None:
+    """Return what there is to say of a run that is finished, None where there is something to train."""
+    if resume and claim.fresh:
         emit(Note("--resume: no run of this config is there yet; starting fresh"))
-    if run is not None and runs.describe(run).status == "finished":
-        info = runs.describe(run)
-        emit(Note(f"{run} is finished at step {info.steps}; nothing to resume"))
-        return run, {"run": str(run), "step": info.steps or 0, "metrics": dict(info.metrics)}
-    if run is None and config.output.dir is not None:
-        runs.check_free(Path(config.output.dir).expanduser())
-    return run, None
+    if claim.fresh or runs.describe(claim.run, held=True).status != "finished" or may_go_on(claim.run, config):
+        return None
+    info = runs.describe(claim.run, held=True)
+    emit(Note(f"{claim.run} is finished at step {info.steps}; nothing to resume"))
+    return {"run": str(claim.run), "step": info.steps or 0, "metrics": dict(info.metrics)}
 
 
 def _opened(config: Config, processes: Processes, emit: Emit) -> Session:
@@ -409,7 +413,8 @@ def _ready(session: Session, place: Place, emit: Emit, closing: contextlib.ExitS
     checkpoint.set_aside_newer(run, newest, emit)
     if newest is None and not place.fresh:
         emit(Note(f"--resume: {run} has no whole checkpoint; starting it again from step 0"))
-    write_description(session, run, fresh=place.fresh, processes=place.processes.world_size)
+    for text in describe_run(session, run, fresh=place.fresh, processes=place.processes.world_size):
+        emit(Note(text))
     step = int(newest.name.removeprefix("step-")) if newest else 0
     trackers = renderers(session.plan.config.tracking, run, step)
     closing.callback(trackers.close)

@@ -202,6 +202,13 @@ def claim_folder(path: Path) -> None:
         disk.sync_folder(path.parent)
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file where there is one, for good."""
+    with disk_errors(path):
+        disk.unlink(path)
+        disk.sync_folder(path.parent)
+
+
 def remove_folder(path: Path) -> None:
     """Remove a folder so that no kill or power cut leaves a half folder under a final name."""
     doomed = path.with_name(f"{STAGING_PREFIX}removed-{path.name}-{uuid.uuid4().hex[:8]}")

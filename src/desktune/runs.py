@@ -34,8 +34,11 @@ Status = Literal["running", "finished", "stopped", "diverged"]
 
 # Who only asks whether a run is running holds its lock for microseconds; a second try gets it.
 _LOCK_TRIES, _LOCK_PAUSE_SECONDS = 5, 0.05
-# A run that was killed before its config was written has at most these: it begins anew.
-_BEGUN = (ENVIRONMENT, LEDGER, REJECTED)
+# What a start writes before the config, which comes last and makes the folder a run.
+_BEGUN = re.compile(
+    rf"{re.escape(LEDGER)}|{re.escape(REJECTED)}|{re.escape(ENVIRONMENT)}|{re.escape(durable.STAGING_PREFIX)}.*",
+    re.DOTALL,
+)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP)
 
 
@@ -139,48 +142,88 @@ class RunInfo:
         return self.folder.name
 
 
-def new_run_folder(output: Place, model_name: str) -> Path:
-    """Create the folder of a new run and return it: ``output.dir`` as it stands, else ``runs/<name>-<timestamp>``.
+@dataclass(frozen=True)
+class Claim:
+    """A run folder that this process holds for writing, and whether training begins in it."""
 
-    Call it when all that can be wrong with a config has been found, and ``lock`` right after it.
+    run: Path
+    fresh: bool
+
+
+@contextlib.contextmanager
+def claim(output: Place, model_name: str, *, resume: bool = False) -> Iterator[Claim]:
+    """Hold the folder of a run while it is trained: ``output.dir``, else ``runs/<name>-<timestamp>``, or a run's own.
+
+    It needs neither torch nor rows, so that of many starts all but one are refused in an instant. A folder in which
+    nothing came to be is removed at the end.
 
     Raises:
+        Locked: another process writes there now.
         RunError: ``output.dir`` exists and holds something; nothing is changed.
-        Locked: another process writes there now.
     """
+    run = to_resume(output, model_name) if resume else None
+    if run is not None:
+        with lock(run):
+            yield Claim(run, fresh=False)
+        return
+    with _new_run(output, model_name) as folder:
+        yield Claim(folder, fresh=True)
+
+
+@contextlib.contextmanager
+def _new_run(output: Place, model_name: str) -> Iterator[Path]:
     if output.dir is None:
-        return _unique(f"{_safe(output.name or model_name)}-{datetime.now():%Y%m%d-%H%M%S}")
-    folder = Path(output.dir).expanduser()
-    check_free(folder)
+        folder = _unique(f"{_safe(output.name or model_name)}-{datetime.now():%Y%m%d-%H%M%S}")
+    else:
+        folder = Path(output.dir).expanduser()
+        check_free(folder)
+    new = output.dir is None or not folder.exists()
     durable.make_folder(folder)
-    return folder
+    with lock(folder):
+        check_free(folder, held=True)  # once more: a run may have begun, and even ended, before the lock was ours
+        try:
+            yield folder
+        finally:
+            _remove_unused(folder, new)
 
 
-def check_free(folder: Path) -> None:
-    """Make sure that a new run may lie here.
+def _remove_unused(folder: Path, new: bool) -> None:
+    """Remove a new folder that holds our lock file alone; ``lock`` sees that the file is another one by then."""
+    if new and [path.name for path in folder.iterdir()] == [LOCK]:
+        durable.remove_folder(folder)
+
+
+def check_free(folder: Path, *, held: bool = False) -> None:
+    """Make sure that a new run may lie here; ``held`` says that its lock is ours. What a killed start left is no harm.
 
     Raises:
-        Locked: another process writes there now.
+        Locked: another process writes a run there now.
         RunError: it is a file, another run, or a folder with something else in it.
     """
+    harm = _harm(folder, held=held)
+    if harm and not held and is_locked(folder):  # asked last: who asks holds the lock himself for a moment
+        raise Locked(_locked_text(folder, _holder(folder)))
+    if harm:
+        raise RunError(f"output folder in use: {folder} {harm}")
+
+
+def _harm(folder: Path, *, held: bool) -> str | None:
     if not folder.exists():
-        return
+        return None
     if not folder.is_dir():
-        raise RunError(f"output folder in use: {folder} is a file; name another one with output.dir")
-    if is_locked(folder):
-        raise Locked(_locked_text(folder, (folder / LOCK).read_text(encoding="utf-8", errors="replace")))
+        return "is a file; name another one with output.dir"
     if is_run(folder):
-        raise RunError(
-            f"output folder in use: {folder} holds a run ({describe(folder).status}); go on with it by "
-            f"desktune train {folder} --resume, or name another folder with output.dir"
+        return (
+            f"holds a run ({describe(folder, held=held).status}); go on with it by desktune train {folder} --resume, "
+            "or name another folder with output.dir"
         )
-    others = sorted(path.name for path in folder.iterdir() if path.name != LOCK)
-    if any(name not in _BEGUN and not name.startswith(durable.STAGING_PREFIX) for name in others):
-        holds = ", ".join(others[:3]) + (" …" if len(others) > 3 else "")
-        raise RunError(
-            f"output folder in use: {folder} is not a run and holds {holds}; "
-            "name a new or an empty folder with output.dir"
-        )
+    # What another start left may be gone by now.
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    others = sorted(name for name in names - {LOCK} if LOCK not in names or not _BEGUN.fullmatch(name))
+    if not others:
+        return None
+    holds = ", ".join(others[:3]) + (" …" if len(others) > 3 else "")
+    return f"is not a run and holds {holds}; name a new or an empty folder with output.dir"
 
 
 def to_resume(output: Place, model_name: str) -> Path | None:
@@ -205,14 +248,38 @@ def lock(run: Path) -> Iterator[None]:
         Locked: another process holds it; the text names its pid.
         RunError: the file system has no locks.
     """
-    descriptor = durable.open_lock(run / LOCK)
+    descriptor = _open_lock(run)
     try:
-        if not _take(descriptor, run):
-            raise Locked(_locked_text(run, os.pread(descriptor, 200, 0).decode("utf-8", "replace")))
         durable.write_lock(descriptor, run / LOCK, f"{os.getpid()} {socket.gethostname()}\n")
         yield
     finally:
-        os.close(descriptor)  # frees the lock; the file stays, since removing it would let two in
+        os.close(descriptor)  # frees the lock; the file stays, since the folder is a run
+
+
+def _open_lock(run: Path) -> int:
+    """Return a descriptor that holds the lock of the file that lies there *now*, not of one that was removed."""
+    while True:
+        try:
+            descriptor = durable.open_lock(run / LOCK)
+        except FileNotFoundError:  # the folder of a start that was refused is gone again
+            durable.make_folder(run)
+            continue
+        try:
+            if not _take(descriptor, run):
+                raise Locked(_locked_text(run, os.pread(descriptor, 200, 0).decode("utf-8", "replace")))
+            if _is_same_file(descriptor, run / LOCK):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def is_locked(run: Path) -> bool:
@@ -239,15 +306,19 @@ def mark(
     durable.write_text(run / STATUS, durable.checked_line({**said, "facts": {**known, **(facts or {})}}) + "\n")
 
 
-def describe(run: Path) -> RunInfo:
-    """Return the facts of a run from its JSON files. Raises RunError when the folder is not a run."""
+def describe(run: Path, *, held: bool = False) -> RunInfo:
+    """Return the facts of a run from its JSON files; ``held`` says that its lock is ours.
+
+    Raises:
+        RunError: the folder is not a run.
+    """
     check_run(run)
     said = _read_json(run / STATUS)
     environment = _read_json(run / ENVIRONMENT)
     metrics, facts = said.get("metrics", {}), said.get("facts", {})
     return RunInfo(
         folder=run,
-        status=_status(run, said.get("status")),
+        status=_status(run, said.get("status"), held),
         created=(run / CONFIG).stat().st_mtime,
         base=facts.get("base", environment.get("base")),
         task=facts.get("task", environment.get("task")),
@@ -353,6 +424,12 @@ def _try_lock(descriptor: int, *, shared: bool) -> bool:
     return True
 
 
+def _holder(run: Path) -> str:
+    with contextlib.suppress(OSError):
+        return (run / LOCK).read_text(encoding="utf-8", errors="replace")
+    return ""
+
+
 def _locked_text(run: Path, holder: str) -> str:
     """``holder`` is what the lock file holds: pid and host."""
     pid, _, host = holder.strip().partition(" ")
@@ -361,8 +438,8 @@ def _locked_text(run: Path, holder: str) -> str:
     return f"{run}: in use by {who}{where}; wait for it, or stop it and go on with --resume"
 
 
-def _status(run: Path, said: str | None) -> str:
-    if is_locked(run):
+def _status(run: Path, said: str | None, held: bool) -> str:
+    if not held and is_locked(run):
         return "running"
     return "killed" if said in (None, "running") else said
 

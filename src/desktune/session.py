@@ -6,6 +6,7 @@ is refused, and the text says what differs.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import platform
@@ -18,6 +19,8 @@ import torch
 
 from desktune import compat, durable, runs
 from desktune.config.load import dump, load
+from desktune.config.resume import grown, refused
+from desktune.config.schema import Config
 from desktune.data.encode import Kit
 from desktune.data.prepare import Prepared, prepare, prepare_test
 from desktune.errors import DataError, ModelMismatch, RunError, UserError
@@ -170,17 +173,18 @@ def open_run(run: Path, emit: Emit, *, rows: bool = True) -> Session:
     known, directions = environment["identity"], tuple(tuple(one) for one in environment.get("directions", ()))
     plan = resolve(load(place.config, check_files=False).config, silent)
     kit = _kit(plan)
-    _same(run, "base weights", known["base"], plan.located.weights_hash)
-    _same(run, "tokenizer", known["tokenizer"], kit.tokenizer_hash)
     if not rows:
+        _same(run, "base weights", known["base"], plan.located.weights_hash)
+        _same(run, "tokenizer", known["tokenizer"], kit.tokenizer_hash)
         return Session(plan, kit, None, directions, run)
     prepared = prepare(plan.config.data, kit, plan.config.training.seed, run.parent / runs.PREPARED, silent)
-    _same(run, "rows", known["data"], prepared.fingerprint)
-    return Session(plan, kit, prepared, directions, run)
+    session = Session(plan, kit, prepared, directions, run)
+    _same_partners(run, known, session)
+    return session
 
 
-def write_description(session: Session, run: Path, *, fresh: bool, processes: int = 1) -> None:
-    """Write what a run was trained with; on a resume, check it instead.
+def describe_run(session: Session, run: Path, *, fresh: bool, processes: int = 1) -> list[str]:
+    """Write what a run was trained with; on a resume, check it instead. Returns what is worth saying.
 
     Args:
         session: The resolved config and its rows.
@@ -193,92 +197,128 @@ def write_description(session: Session, run: Path, *, fresh: bool, processes: in
         RunError: a resumed run has another config where it counts.
     """
     place = runs.Run(run)
-    identity = {
-        "base": session.plan.located.weights_hash,
-        "tokenizer": session.kit.tokenizer_hash,
-        "data": session.prepared.fingerprint,
-    }
     if not fresh:
-        environment = json.loads(place.environment.read_text(encoding="utf-8"))
-        known = environment["identity"]
-        for what, key in (("base weights", "base"), ("tokenizer", "tokenizer"), ("rows", "data")):
-            _same(run, what, known[key], identity[key])
-        _same_settings(run, session, environment.get("processes", 1), processes)
+        known = json.loads(place.environment.read_text(encoding="utf-8"))
+        _same_partners(run, known["identity"], session)
+        said = _go_on(run, session, known, processes)
         if not (run / durable.MANIFEST).exists():  # killed before its last file
             _seal(place)
-        return
+        return said
     durable.write_json(place.ledger, session.prepared.ledger.to_json())
     durable.write_rows(
         place.rejected, (json.dumps(row, ensure_ascii=False) for row in session.prepared.rejected_json())
     )
-    environment = {
+    durable.write_json(place.environment, _environment(session, processes))
+    durable.write_text(place.config, dump(session.plan.config))
+    _seal(place)
+    return []
+
+
+def may_go_on(run: Path, config: Config) -> bool:
+    """Whether a finished run has more to train: its config allows more steps or epochs than it had."""
+    return bool(grown(load(runs.Run(run).config, check_files=False).config, config))
+
+
+def _environment(session: Session, processes: int) -> dict[str, Any]:
+    prepared = session.prepared
+    return {
         "base": session.plan.located.name,
         "task": session.plan.task,
         "family": session.plan.located.family.name,
         "device": str(session.plan.placement.device),
         "processes": processes,
-        "identity": identity,
+        "identity": {
+            "base": session.plan.located.weights_hash,
+            "tokenizer": session.kit.tokenizer_hash,
+            "data": prepared.fingerprint,
+            "rows": content_hash(prepared),
+            "counts": [len(prepared.train), len(prepared.validation or ())],
+        },
         "directions": session.directions,
         "versions": compat.versions(),
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
-    durable.write_json(place.environment, environment)
-    durable.write_text(place.config, dump(session.plan.config))
-    _seal(place)
 
 
 def _seal(place: runs.Run) -> None:
-    """Keep the hashes of what describes a run and never changes again, for ``desktune verify``."""
+    """Keep the hashes of what describes a run, for ``desktune verify``."""
     durable.seal_files(place.folder, (place.config, place.environment, place.ledger, place.rejected))
 
 
-FREE_ON_RESUME = {  # settings that do not change what is optimised; everything else is locked
-    "tokens_per_batch",
-    "per_device_eval_batch_size",
-    "eval_accumulation_steps",
-    "save_strategy",
-    "save_steps",
-    "save_total_limit",
-    "logging_steps",
-    "early_stopping_patience",
-    "distributed",
-    "device_map",
-}
+def content_hash(prepared: Prepared) -> str:
+    """Return the hash of all encoded rows in their order; it does not know from which files they came."""
+    digest = hashlib.sha256()
+    for rows in (prepared.train, prepared.validation):
+        for batch in rows.batches if rows else ():
+            for name in ("input_ids", "labels"):
+                digest.update(batch[name].value_lengths().to_numpy(zero_copy_only=False).tobytes())
+                digest.update(batch[name].flatten().to_numpy(zero_copy_only=False).tobytes())
+        digest.update(b"|")
+    return digest.hexdigest()
+
+
+def _same_partners(run: Path, known: dict[str, Any], session: Session) -> None:
+    """Refuse another base, tokenizer or rows; rows that only lie elsewhere are the same."""
+    _same(run, "base weights", known["base"], session.plan.located.weights_hash)
+    _same(run, "tokenizer", known["tokenizer"], session.kit.tokenizer_hash)
+    prepared = session.prepared
+    if known["data"] == prepared.fingerprint or known.get("rows") == content_hash(prepared):
+        return
+    then, now = known.get("counts"), [len(prepared.train), len(prepared.validation or ())]
+    counts = "" if then is None else f"; trained and held out: {then[0]:,} + {then[1]:,} → {now[0]:,} + {now[1]:,} rows"
+    _same(run, "rows", known["data"], prepared.fingerprint, counts)
+
+
 ROWS_OF_A_STEP = ("per_device_train_batch_size", "gradient_accumulation_steps")  # times processes; may change together
+_WHERE_BITS_HOLD = ("device", "processes", "python", "platform")
 
 
-def _same_settings(run: Path, session: Session, processes_before: int, processes: int) -> None:
-    """Refuse a resume whose config would train something else, naming each key with its old and new value."""
-    before, now = load(runs.Run(run).config, check_files=False).config, session.plan.config
+def _go_on(run: Path, session: Session, known: dict[str, Any], processes: int) -> list[str]:
+    """Check the settings of a resume, and keep those that were allowed to change; returns what is worth saying."""
+    place, now = runs.Run(run), session.plan.config
+    before = load(place.config, check_files=False).config
+    changed = refused(before, now) + _other_rows_of_a_step(before, now, known.get("processes", 1), processes)
+    if changed:
+        raise RunError(
+            f"{run}: cannot go on with another config: {'; '.join(changed)}; take the old values, or start a new run "
+            "without --resume (with another output.dir or output.name)"
+        )
+    longer = grown(before, now)
+    kept = now.model_copy(update={"output": before.output})  # where a run lies is no setting of it
+    if before != kept:
+        durable.remove_file(run / durable.MANIFEST)  # a new one follows; without one nothing is said to be damaged
+        durable.write_text(place.config, dump(kept))
+    said = [f"longer than before: {'; '.join(longer)}; the schedule is that of the longer run from here on"]
+    return (said if longer else []) + _elsewhere(known, _environment(session, processes))
+
+
+def _other_rows_of_a_step(before: Config, now: Config, processes_before: int, processes: int) -> list[str]:
     rows_before, rows = (
         math.prod([count, *(one.training.model_dump()[key] for key in ROWS_OF_A_STEP)])
         for one, count in ((before, processes_before), (now, processes))
     )
-    free = {*FREE_ON_RESUME, *(ROWS_OF_A_STEP if rows == rows_before or now.training.tokens_per_step else ())}
-    changed = []
-    for section in ("model", "data", "adapter", "training"):
-        old, new = getattr(before, section).model_dump(), getattr(now, section).model_dump()
-        changed += [
-            f"{section}.{key}: {old[key]!r} → {new[key]!r}" for key in old if old[key] != new[key] and key not in free
-        ]
-    if rows != rows_before and not now.training.tokens_per_step:
-        changed.append(
-            f"rows of a step (per_device_train_batch_size x gradient_accumulation_steps x processes): {rows_before} on "
-            f"{processes_before} process(es) → {rows} on {processes}"
-        )
-    if changed:
-        raise RunError(
-            f"{run}: cannot go on with another config: {'; '.join(changed)}; "
-            "take the old values, or start a new run without --resume"
-        )
+    if rows == rows_before or now.training.tokens_per_step:
+        return []
+    keys = " x ".join(f"training.{key}" for key in ROWS_OF_A_STEP)
+    return [
+        f"rows of a step ({keys} x processes): {rows_before} on {processes_before} process(es) → {rows} on {processes}"
+    ]
 
 
-def _same(run: Path, what: str, known: str, found: str) -> None:
+def _elsewhere(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Say what the machine had else when the run began: equal bits are promised where all of it is the same."""
+    changed = [f"{key} {then.get(key)} → {now[key]}" for key in _WHERE_BITS_HOLD if then.get(key) != now[key]]
+    old = then.get("versions", {})
+    changed += [f"{name} {old.get(name)} → {new}" for name, new in now["versions"].items() if old.get(name) != new]
+    return [f"the same bits are not promised: {', '.join(changed)}"] if changed else []
+
+
+def _same(run: Path, what: str, known: str, found: str, more: str = "") -> None:
     if known != found:
         raise ModelMismatch(
-            f"{run}: the {what} are not those it was trained with ({known[:12]} then, {found[:12]} now); "
-            "put the old ones back, or train anew"
+            f"{run}: the {what} are not those it was trained with ({known[:12]} → {found[:12]}{more}); "
+            "put the old ones back, or start a new run without --resume (with another output.dir or output.name)"
         )
 
 

@@ -235,7 +235,7 @@ def test_train_takes_settings_in_first_place_and_the_default_config(api: FakeApi
     api.events = (Decision("device", "cpu", "no GPU"), Note("hello"), Warn("careful"))
     assert run(["train", "training.max_steps=7", "data.template=say: {source}"]) == 0
     (config, _), settings = api.last("train")
-    assert (config.training.max_steps, config.data.template, settings) == (7, "say: {source}", {"resume": False})
+    assert (config.training.max_steps, config.data.template, settings["resume"]) == (7, "say: {source}", False)
     shown = capsys.readouterr()
     assert shown.out.startswith("device: cpu (no GPU)\nhello\nnext: desktune evaluate runs/new")
     assert "warning: careful\n" in shown.err
@@ -248,7 +248,7 @@ def test_a_run_stands_in_for_its_config(api: FakeApi) -> None:
     assert (config.output.dir, config.training.seed) == (None, 3)
     assert run(["train", "runs/old", "--resume"]) == 0
     (config, _), settings = api.last("train")
-    assert (config.output.dir, settings) == ("runs/old", {"resume": True})
+    assert (config.output.dir, settings["resume"], str(settings["claim"].run)) == ("runs/old", True, "runs/old")
     assert run(["train", "latest", "output.dir=other"]) == 0
     assert api.last("train")[0][0].output.dir == "other"
 

@@ -40,10 +40,8 @@ def folder_of(root: Path) -> Path:
 
 def live(root: Path, promise: Promise = lambda what, step: None) -> None:
     """Start the run below ``root``, or go on with it, to its end."""
-    run = folder_of(root)
-    if not runs.is_run(run):
-        runs.new_run_folder(OutputSection(dir=str(run)), "one")
-    with runs.lock(run):
+    with runs.claim(OutputSection(dir=str(folder_of(root))), "one", resume=True) as claim:
+        run = claim.run
         durable.sweep_staging(run)
         durable.sweep_staging(run / "checkpoints")
         known = checkpoint.newest(run, silent) if runs.is_run(run) else None

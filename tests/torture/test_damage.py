@@ -6,14 +6,14 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.torture.amounts import amount
-from tests.torture.script import BEST, LAST, folder_of, live, optimizer_tensors, tensors
 
 from desktune import durable
 from desktune.events import Event, Warn, silent
 from desktune.torture.faults import DAMAGES, damage, restore
 from desktune.train import checkpoint
 from desktune.train.checkpoint import Position, Snapshot
+from tests.torture.amounts import amount
+from tests.torture.script import BEST, LAST, folder_of, live, optimizer_tensors, tensors
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.torture.script import LAST, faults, folder_of, live
 
 from desktune import durable, runs
 from desktune.errors import DesktuneError, DiskFault, OutOfDisk, RunError
 from desktune.torture.faults import ERRORS, KILLS, Fault, How
+from tests.torture.script import LAST, faults, folder_of, live
 
 STAYING = tuple(f"{durable.STAGING_PREFIX}{why}-" for why in ("removed", "old"))
 EXPECTED: dict[str, type[DesktuneError]] = {"ENOSPC": OutOfDisk, "EIO": DiskFault, "EACCES": RunError}
@@ -120,5 +120,5 @@ def test_a_run_folder_that_was_begun_is_begun_again(ram: Path) -> None:
         (run / name).write_text("", encoding="utf-8")
     runs.check_free(run)
     (run / "thesis.txt").write_text("", encoding="utf-8")
-    with pytest.raises(RunError, match=r"holds environment.json"):
+    with pytest.raises(RunError, match=r"holds thesis.txt"):
         runs.check_free(run)

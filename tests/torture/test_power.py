@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.torture.amounts import amount
-from tests.torture.power import Log, disks
-from tests.torture.script import faults, live
 
 from desktune import disk, durable
 from desktune.disk import Operation
+from tests.torture.amounts import amount
+from tests.torture.power import Log, disks
+from tests.torture.script import faults, live
 
 
 @pytest.fixture

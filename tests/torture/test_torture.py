@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.torture.amounts import WHOLE, amount
 
 from desktune.events import Event, Table, Warn, silent
 from desktune.torture.child import Job, work
@@ -19,6 +18,7 @@ from desktune.torture.faults import Fault
 from desktune.torture.model import config_of
 from desktune.torture.trials import Bench
 from desktune.train import checkpoint
+from tests.torture.amounts import WHOLE, amount
 
 
 @pytest.fixture(scope="module")

@@ -112,6 +112,7 @@ def _leave_on_signals() -> None:
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_DFL)  # the next one leaves at once
     raise SystemExit(128 + number)
 
 

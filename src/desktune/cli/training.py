@@ -42,10 +42,11 @@ def train(
     if world_size() > 1:
         trained = _train_together(words, resume)
     else:
-        loaded = _load(words, resume)
-        api = load_api()
-        with console() as emit:
-            trained = api.train(loaded.config, emit, resume=resume)
+        config = _load(words, resume).config
+        with runs.claim(config.output, config.model.name, resume=resume) as claim:  # before the seconds of torch
+            api = load_api()
+            with console() as emit:
+                trained = api.train(config, emit, resume=resume, claim=claim)
     if trained is not None:
         run = trained.run
         typer.echo(f'next: desktune evaluate {run} · desktune generate {run} "text" · desktune merge {run}')

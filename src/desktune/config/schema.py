@@ -189,6 +189,11 @@ class TrainingSection(Section):
     load_best_model_at_end: bool = Field(
         default=True, description="model/ holds the best validated weights, else the last ones"
     )
+    loss_watchdog: Literal["off", "warn", "stop"] = Field(
+        default="warn",
+        description="a step's loss far over the median of the last 50 steps is said (warn), and after 5 such steps "
+        "in a row training stops with exit code 3 (stop)",
+    )
     distributed: Literal["auto", "ddp", "fsdp"] = Field(
         default="auto",
         description="how the processes that torchrun starts share a model: ddp (auto) holds all of it in each, fsdp a "

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from desktune.batches.collate import collate, shape_of
+from desktune.batches.fitting import in_fitting_parts
 from desktune.events import Emit, Progress, silent
 from desktune.models.load import Bundle
 from desktune.objective.loss import summed_loss, trained_tokens
@@ -66,9 +67,14 @@ def heldout_loss(
     )
     with evaluating(bundle.model), precision:
         for cut, chosen in _batches(order, batch_rows):
-            batch = collate(chosen, shape, bundle.device)
-            sums[cut] += summed_loss(bundle.model, batch).item()
-            tokens += trained_tokens(batch)
+
+            def measure(part: Sequence[Encoded]) -> tuple[float, int]:
+                batch = collate(part, shape, bundle.device)
+                return summed_loss(bundle.model, batch).item(), trained_tokens(batch)
+
+            for nats, trained in in_fitting_parts(chosen, measure, emit):
+                sums[cut] += nats
+                tokens += trained
             done += len(chosen)
             emit(Progress("measuring the loss", done, len(order)))
     size = sum(_trained_bytes(bundle, row) for row in order if not row.truncated)

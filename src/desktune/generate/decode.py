@@ -17,6 +17,7 @@ import torch
 from transformers import GenerationConfig
 
 from desktune.batches.collate import pad
+from desktune.batches.fitting import in_fitting_parts
 from desktune.config.rules_generation import contradictions
 from desktune.config.schema import GenerationSection
 from desktune.errors import ConfigError, nearest
@@ -98,9 +99,16 @@ def decode(
     try:
         for chosen in _batches(prompts, how, targets):
             config = generation_config(bundle, how, targets[chosen[0]] if targets else how.target)
-            texts = _answer(bundle, [prompts[index] for index in chosen], config, how.seed + done)
-            for index, text in zip(chosen, texts, strict=True):
-                answers[index] = text
+
+            def answer(
+                part: Sequence[int], config: GenerationConfig = config, seed: int = how.seed + done
+            ) -> dict[int, str]:
+                texts = _answer(bundle, [prompts[index] for index in part], config, seed)
+                return dict(zip(part, texts, strict=True))
+
+            for said in in_fitting_parts(chosen, answer, emit):
+                for index, text in said.items():
+                    answers[index] = text
             done += len(chosen)
             emit(Progress("generating", done, len(prompts)))
     finally:

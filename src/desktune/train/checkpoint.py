@@ -31,10 +31,7 @@ WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "sta
 
 @dataclass
 class Position:
-    """Where training stands; changed by the loop only.
-
-    ``identity`` names what the weights belong to (base, data, config hashes); a resume compares it.
-    """
+    """Where training stands, with every count that decides how it goes on; changed by the loop only."""
 
     step: int = 0  # optimizer steps done
     trained_tokens: int = 0
@@ -42,6 +39,14 @@ class Position:
     best_step: int | None = None
     bad_evaluations: int = 0  # validations in a row without improvement
     skipped_steps: int = 0  # steps whose gradient was not finite
+    skipped_in_a_row: int = 0
+    spikes_in_a_row: int = 0  # steps whose loss was far over the median of recent ones
+    recent_losses: list[float] = field(default_factory=list)  # per step, without spikes
+    halved_to: int | None = None  # padded tokens of a micro-batch since memory was short
+    since_log: list[float] = field(
+        default_factory=list
+    )  # summed loss and trained tokens since the last line of the log
+    loss_scale: dict[str, float] = field(default_factory=dict)  # of float16
     stopped_early: bool = False
     metrics: dict[str, float] = field(default_factory=dict)  # of the last validation
 
@@ -75,24 +80,31 @@ def save(run: Path, snapshot: Snapshot, position: Position, emit: Emit) -> Path:
     """Write a checkpoint. An existing one of the same step is kept: it holds the same.
 
     Raises:
-        Diverged: a weight is not finite; nothing is written.
+        Diverged: a weight or a tensor of the optimizer is not finite; nothing is written.
         OutOfDisk: no space is left; older checkpoints stay.
     """
     folder = folder_of(run, position.step)
     if folder.exists() and not durable.verify(folder):
         return folder
-    weights = dict(snapshot.weights)
-    bad = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
-    if bad:
-        raise Diverged(
-            f"step {position.step}: {len(bad)} weights are not finite, e.g. {bad[0]}; no checkpoint is made of them"
-        )
+    _check_finite(run, snapshot, position, emit)
     with durable.staging(folder, replace=True) as staged:
-        save_file(weights, staged / WEIGHTS)
+        save_file(dict(snapshot.weights), staged / WEIGHTS)
         save_file(dict(snapshot.optimizer), staged / OPTIMIZER)
         durable.write_json(staged / STATE, asdict(position))
     emit(Saved("checkpoint", str(folder), position.step))
     return folder
+
+
+def _check_finite(run: Path, snapshot: Snapshot, position: Position, emit: Emit) -> None:
+    named = [*snapshot.weights.items(), *snapshot.optimizer.items()]
+    bad = [name for name, tensor in named if not torch.isfinite(tensor).all()]
+    if bad:
+        last = newest(run, emit)
+        raise Diverged(
+            f"step {position.step}: {len(bad)} weights or tensors of the optimizer are not finite, e.g. {bad[0]}; no "
+            f"checkpoint is made of them; last good checkpoint: {last.name if last else 'none'}; lower "
+            "training.learning_rate and start again, or go on from that checkpoint with --resume"
+        )
 
 
 def newest(run: Path, emit: Emit) -> Path | None:

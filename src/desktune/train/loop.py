@@ -9,6 +9,7 @@ nothing random has to be saved and a resumed run is the same run.
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -24,12 +25,13 @@ from desktune.batches.collate import collate, shape_of
 from desktune.batches.order import Order, StepSize, deal, shared_batches
 from desktune.config.schema import EvaluationSection, TrainingSection
 from desktune.data.store import EncodedSet
-from desktune.errors import Diverged, OutOfMemory, Stopped
+from desktune.errors import OutOfMemory, Stopped
 from desktune.events import Decision, Emit, Evaluated, Note, Step, Warn
 from desktune.models.load import Bundle
 from desktune.objective.loss import summed_loss
 from desktune.train import checkpoint
 from desktune.train.checkpoint import Position, Snapshot, named_trained
+from desktune.train.honesty import MOST_SKIPPED_IN_FP16, Honesty
 from desktune.train.joint import clear_row, join, whole
 from desktune.train.memory import memory_in_use
 from desktune.train.optim import build_optimizer, count_warmup_steps, learning_rate, set_learning_rate
@@ -37,8 +39,6 @@ from desktune.train.processes import ONE, Processes
 from desktune.train.stop import StopRequest, listening
 from desktune.train.validate import Validation, improves
 
-MOST_SKIPPED_IN_A_ROW = 5  # steps without a finite gradient after which training has diverged
-MOST_SKIPPED_IN_FP16 = 20  # float16 looks for its loss scale by overflowing first
 _NO_MEMORY_AMONG_SEVERAL = (
     "out of memory while the processes exchange weights or gradients, where micro-batches can no longer be made "
     "smaller; lower training.tokens_per_batch and go on with --resume"
@@ -98,13 +98,21 @@ class Loop:
         self.scaler = torch.amp.GradScaler(bundle.device.type, enabled=recipe.autocast_dtype == torch.float16)
         self.validation = Validation(bundle, rows.validation, recipe, self.joint)
         self.position = Position()
-        self.skipped_in_a_row = 0
-        self.most_skipped = MOST_SKIPPED_IN_FP16 if self.scaler.is_enabled() else MOST_SKIPPED_IN_A_ROW
+        self.honesty = Honesty(run, section.loss_watchdog, self.processes, emit)
+        if self.scaler.is_enabled():
+            self.honesty.most_skipped = MOST_SKIPPED_IN_FP16
         self.pace = Pace()
 
     def resume(self, folder: Path) -> None:
         """Go on from a checkpoint folder."""
-        self.position = checkpoint.restore(folder, self.model, self.optimizer, self.processes)
+        position = checkpoint.restore(folder, self.model, self.optimizer, self.processes)
+        patience = self.recipe.training.early_stopping_patience
+        position.stopped_early = patience is not None and position.bad_evaluations >= patience
+        self.token_budget = min(self.token_budget, position.halved_to or self.token_budget)
+        if self.scaler.is_enabled() and position.loss_scale:
+            self.scaler.load_state_dict({**self.scaler.state_dict(), **position.loss_scale})
+        self.pace.go_on(position.since_log)
+        self.position = position
 
     def run(self) -> Result:
         """Train to the end.
@@ -123,7 +131,8 @@ class Loop:
             while self.position.step < self.total_steps and not self.position.stopped_early:
                 self._optimizer_step()
                 self._after_step(request)
-        self._save()
+            self._save()
+        self._stop_if_asked(request)
         return Result(self.position, self.total_steps, self.pace.seconds)
 
     def _optimizer_step(self) -> None:
@@ -216,14 +225,17 @@ class Loop:
         self._keep_pad_row()
         parameters = [parameter for _, parameter in named_trained(self.model)]
         norm = float(whole(nn.utils.clip_grad_norm_(parameters, section.max_grad_norm or float("inf"))))
-        if np.isfinite(norm) and np.isfinite(loss_sum):
+        taken = bool(np.isfinite(norm) and np.isfinite(loss_sum))
+        if taken:
             self.scaler.step(self.optimizer)
-            self.skipped_in_a_row = 0
-        else:
-            self._skip(loss_sum / tokens, norm)
+            self.position.skipped_in_a_row = 0
+            self.position.trained_tokens += tokens
         self.scaler.update()
-        self.position.trained_tokens += tokens
-        self.pace.add(loss_sum, tokens, norm, rate)
+        self.pace.add(loss_sum if taken else 0.0, tokens if taken else 0, norm, rate)
+        if taken:
+            self.honesty.watch(self.position, loss_sum / tokens, self._origins())
+        else:
+            self.honesty.skip(self.position, loss_sum / tokens, norm, self._origins())
 
     def _after_step(self, request: StopRequest) -> None:
         """Log, validate, save and stop, each when it is due."""
@@ -235,15 +247,20 @@ class Loop:
             self._validate()
         if self._due(section.save_strategy, section.save_steps):
             self._save()
-        number = int(self.processes.largest(request.signal or 0))  # one that got it stops all, at the same step
-        if number and not last:
-            self._save()
-            stopped = Stopped(
-                f"stopped by {signal.Signals(number).name} after step {step}: a checkpoint is written; go on with "
-                f"desktune train {self.run_folder} --resume",
-                number,
-            )
-            raise self.processes.agreed(stopped)
+        self._stop_if_asked(request)
+
+    def _stop_if_asked(self, request: StopRequest) -> None:
+        """Write a checkpoint and stop, when a signal came; one process that got it stops all, at the same step."""
+        number = int(self.processes.largest(request.signal or 0))
+        if not number:
+            return
+        self._save()
+        stopped = Stopped(
+            f"stopped by {signal.Signals(number).name} after step {self.position.step}: a checkpoint is written; go on "
+            f"with desktune train {self.run_folder} --resume",
+            number,
+        )
+        raise self.processes.agreed(stopped)
 
     def _validate(self) -> None:
         """Measure, remember the best, and count towards early stopping."""
@@ -270,6 +287,8 @@ class Loop:
             self._save()
 
     def _save(self) -> None:
+        self.position.since_log = self.pace.since_log()
+        self.position.loss_scale = _loss_scale(self.scaler)
         with self.pace.paused():
             writes = self.processes.is_writer
             snapshot = Snapshot.of(self.model, self.optimizer) if writes or self.joint.sharded else None
@@ -301,26 +320,10 @@ class Loop:
             )
         )
 
-    def _skip(self, loss: float, norm: float) -> None:
-        self.position.skipped_steps += 1
-        self.skipped_in_a_row += 1
+    def _origins(self) -> list[str]:
+        """Return where the first rows of this step come from."""
         _, rows = self.order.rows_of(self.position.step)
-        origins = ", ".join(str(self.rows.train[int(row)].origin) for row in rows[:3])
-        self.emit(
-            Warn(
-                f"step {self.position.step + 1}: loss {loss} or gradient norm {norm} is not finite; "
-                f"the step is skipped (rows: {origins} …)"
-            )
-        )
-        if self.skipped_in_a_row >= self.most_skipped:
-            newest = checkpoint.newest(self.run_folder, self.emit) if self.processes.is_writer else None
-            diverged = Diverged(
-                f"step {self.position.step + 1}: {self.skipped_in_a_row} steps in a row without a finite "
-                f"gradient (rows {origins} …); "
-                f"last good checkpoint: {newest.name if newest else 'none'}; "
-                "lower training.learning_rate, or train in float32"
-            )
-            raise self.processes.agreed(diverged)
+        return [str(self.rows.train[int(row)].origin) for row in rows[:3]]
 
     def _smaller_batches(self, batches: list[list[int]], error: torch.OutOfMemoryError) -> None:
         if all(len(rows) == 1 for rows in batches):
@@ -330,7 +333,7 @@ class Loop:
             )
             raise self.processes.agreed(lacking) from error
         widest = max(len(rows) * int(max(self.input_lengths[rows]) + max(self.label_lengths[rows])) for rows in batches)
-        self.token_budget = min(self.token_budget, widest) // 2
+        self.token_budget = self.position.halved_to = min(self.token_budget, widest) // 2
         self.optimizer.zero_grad(set_to_none=True)
         if self.bundle.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -380,6 +383,11 @@ class Loop:
             self.emit(Note(f"going on after step {self.position.step:,}"))
 
 
+def _loss_scale(scaler: torch.amp.GradScaler) -> dict[str, float]:
+    """Return where float16's search for a loss scale stands; nothing in other precisions."""
+    return {name: value for name, value in scaler.state_dict().items() if name in ("scale", "_growth_tracker")}
+
+
 class Pace:
     """Sums since the last line of the log, and the clock (validation and saving do not count)."""
 
@@ -415,9 +423,24 @@ class Pace:
         self._tick()
         spent = max(self.seconds - self._seconds_at_log, 1e-9)
         left = self.seconds / max(1, step - self._first_step) * (total_steps - step)
-        taken = (self._loss / max(1, self._tokens), self._norm, self._rate, self._tokens / spent, left)
+        taken = (
+            self._loss / self._tokens if self._tokens else math.nan,
+            self._norm,
+            self._rate,
+            self._tokens / spent,
+            left,
+        )
         self._loss, self._tokens, self._seconds_at_log = 0.0, 0, self.seconds
         return taken
+
+    def since_log(self) -> list[float]:
+        """Return the sums since the last line, for a checkpoint: the next line is then that of a straight run."""
+        return [self._loss, float(self._tokens)]
+
+    def go_on(self, since_log: list[float]) -> None:
+        """Take the sums of a checkpoint."""
+        if since_log:
+            self._loss, self._tokens = since_log[0], int(since_log[1])
 
     def _tick(self) -> None:
         now = time.monotonic()

@@ -18,9 +18,10 @@ class StopRequest:
         self.signal: signal.Signals | None = None
 
     def receive(self, number: int, frame: FrameType | None) -> None:
-        """Remember the signal; restore the default so that the next one leaves at once."""
-        self.signal = signal.Signals(number)
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        """Remember the first signal; restore what the system does of itself, so that the next one leaves at once."""
+        self.signal = self.signal or signal.Signals(number)
+        for one in _numbers():
+            signal.signal(one, signal.default_int_handler if one == signal.SIGINT else signal.SIG_DFL)
 
 
 @contextlib.contextmanager
@@ -30,10 +31,13 @@ def listening() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    numbers = [signal.Signals[name] for name in _SIGNALS if name in signal.Signals.__members__]
-    before = {number: signal.signal(number, request.receive) for number in numbers}
+    before = {number: signal.signal(number, request.receive) for number in _numbers()}
     try:
         yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _numbers() -> list[signal.Signals]:
+    return [signal.Signals[name] for name in _SIGNALS if name in signal.Signals.__members__]

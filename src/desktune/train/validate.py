@@ -21,7 +21,7 @@ from desktune.errors import ConfigError
 from desktune.evaluate.guard import Guarded, guard
 from desktune.evaluate.heldout import HeldOut, heldout_loss
 from desktune.evaluate.score import greedy, score_outputs
-from desktune.events import Emit, Samples, Warn, silent
+from desktune.events import Emit, Event, Samples, Warn
 from desktune.models.load import Bundle
 from desktune.rows import Encoded
 from desktune.train.joint import Joint
@@ -72,7 +72,7 @@ class Validation:
         All are named ``eval_<name>``; shares are 0 to 1.
         """
         evaluation = self._recipe.evaluation
-        held_out = self._held_out([self.rows[index] for index in self._mine(self.rows)])
+        held_out = self._held_out([self.rows[index] for index in self._mine(self.rows)], _warnings_of(emit))
         losses = _of_the_loss(held_out)
         best = self._recipe.training.metric_for_best_model
         if best in OF_THE_LOSS:
@@ -100,7 +100,7 @@ class Validation:
             return {}
         rows = [self.rows[place * len(self.rows) // count] for place in range(count)]
         limit = min(evaluation.max_new_tokens, GUARD_TOKENS)
-        outputs = self._answers(rows, limit, silent)
+        outputs = self._answers(rows, limit, _warnings_of(emit))
         _show(step, rows, outputs, emit)
         return self._shares(step, guard(self._bundle, rows, outputs, limit), emit)
 
@@ -119,9 +119,9 @@ class Validation:
         order = sorted(range(len(rows)), key=lambda index: len(rows[index].input_ids))
         return order[self._processes.rank :: self._processes.world_size]
 
-    def _held_out(self, rows: Sequence[Encoded]) -> HeldOut:
+    def _held_out(self, rows: Sequence[Encoded], emit: Emit) -> HeldOut:
         batch_rows = self._recipe.training.per_device_eval_batch_size
-        found = heldout_loss(self._bundle, rows, batch_rows, autocast_dtype=self._recipe.autocast_dtype)
+        found = heldout_loss(self._bundle, rows, batch_rows, emit, self._recipe.autocast_dtype)
         if self._alone:
             return found
         return HeldOut(*(self._processes.sum(value) for value in astuple(found)))
@@ -153,6 +153,16 @@ def improves(metric: str, value: float, best: float | None) -> bool:
 def _of_the_loss(held_out: HeldOut) -> dict[str, float]:
     bits = {} if math.isnan(held_out.bits_per_byte) else {"eval_bits_per_byte": held_out.bits_per_byte}
     return {"eval_loss": held_out.loss, "eval_perplexity": held_out.perplexity, **bits}
+
+
+def _warnings_of(emit: Emit) -> Emit:
+    """Return an ``Emit`` for what goes on inside a validation: its progress is not worth a line, lack of memory is."""
+
+    def warn(event: Event) -> None:
+        if isinstance(event, Warn):
+            emit(event)
+
+    return warn
 
 
 def _show(step: int, rows: Sequence[Encoded], outputs: Sequence[str], emit: Emit) -> None:
