@@ -1,8 +1,9 @@
 """Rows as read → batches of ids, chunk by chunk: in this process, or on all cores where there are many rows.
 
 The helpers are started by their own command and speak through pipes, not through ``multiprocessing``: its children
-would import the main module anew, which on macOS runs a person's unguarded script twice. Chunks come back in order,
-and a chunk is encoded in the same way wherever that happens.
+would import the main module anew, which on macOS runs a person's unguarded script twice. What they say is JSON and Arrow
+(``wire.py``), and the tokenizer goes as its own files: nothing here is a pickle. Chunks come back in order, and a chunk
+is encoded in the same way wherever that happens.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pickle
 import queue
 import subprocess
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import IO, Any
+from pathlib import Path
+from typing import IO
 
 import pyarrow
 
@@ -27,6 +29,7 @@ from desktune.config.schema import DataSection
 from desktune.data.encode import Kit, encode
 from desktune.data.store import SCHEMA, batch_of
 from desktune.data.template import compile_template, render
+from desktune.data.wire import Answer, answer_in, answer_out, kit_in, kit_out, rows_in, rows_out
 from desktune.errors import UserError
 from desktune.hardware import machine
 from desktune.rows import Encoded, Example, Reject, Rendered
@@ -91,13 +94,14 @@ def encode_chunks(
     count = helper_count() if helpers is None else helpers
     first = list(islice(rows, many)) if count > 1 else []
     chunks = _cut(chain(first, rows))
-    packed = _packed(encoder) if count > 1 and len(first) >= many else None
+    wanted = count > 1 and len(first) >= many
     del first
-    if packed is None:
-        yield from map(encoder.chunk, chunks)
-    else:
-        with _Helpers(count, packed) as pool:
-            yield from pool.map(chunks)
+    with contextlib.ExitStack() as held:
+        packed = _packed(encoder, held) if wanted else None
+        if packed is None:
+            yield from map(encoder.chunk, chunks)
+        else:
+            yield from held.enter_context(_Helpers(count, packed)).map(chunks)
 
 
 def helper_count() -> int:
@@ -110,14 +114,14 @@ def help() -> None:  # noqa: A001 - what a helper does
     """Encode chunks from the standard input until it ends. Runs in the helpers."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers
-    encoder: Encoder = _receive(sys.stdin.buffer)
+    encoder = _unpacked(_receive(sys.stdin.buffer) or b"")
     while (rows := _receive(sys.stdin.buffer)) is not None:
         try:
-            chunk = encoder.chunk(rows)
-            answer: Any = (chunk.batch.serialize().to_pybytes(), chunk.rejects, chunk.special_text)
+            chunk = encoder.chunk(rows_in(rows))
+            answer = Answer(chunk.rejects, chunk.special_text, None, chunk.batch.serialize().to_pybytes())
         except UserError as error:
-            answer = error
-        _send(answers, pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
+            answer = Answer(error=error)
+        _send(answers, answer_out(answer))
 
 
 def _cut(rows: Iterable[Example]) -> Iterator[list[Example]]:
@@ -126,12 +130,24 @@ def _cut(rows: Iterable[Example]) -> Iterator[list[Example]]:
         yield chunk
 
 
-def _packed(encoder: Encoder) -> bytes | None:
-    """Return the encoder as bytes, or None for a tokenizer that cannot be sent to another process."""
+def _packed(encoder: Encoder, held: contextlib.ExitStack) -> bytes | None:
+    """Return the encoder as JSON and its tokenizer in a folder that ``held`` removes again.
+
+    None for a tokenizer that is another one once it was saved and loaded, or where no such folder can be.
+    """
     try:
-        return pickle.dumps(encoder, pickle.HIGHEST_PROTOCOL)
-    except (pickle.PicklingError, TypeError, AttributeError):
+        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="desktune-")))
+        encoder.kit.tokenizer.save_pretrained(folder)
+        packed = json.dumps({"kit": kit_out(encoder.kit, folder), "section": encoder.section.model_dump_json()})
+        same = _unpacked(packed.encode("utf-8")).kit.tokenizer_hash == encoder.kit.tokenizer_hash
+    except (OSError, ValueError, TypeError, AttributeError, NotImplementedError):
         return None
+    return packed.encode("utf-8") if same else None
+
+
+def _unpacked(packed: bytes) -> Encoder:
+    said = json.loads(packed)
+    return Encoder(kit_in(said["kit"]), DataSection.model_validate_json(said["section"]))
 
 
 class _Helpers:
@@ -179,20 +195,21 @@ class _Helpers:
 
     def _encode(self, rows: list[Example]) -> Chunk:
         process = self._free.get()
-        answer: Any = None
+        said: bytes | None = None
         try:
-            _send(_pipe(process.stdin), pickle.dumps(rows, pickle.HIGHEST_PROTOCOL))
-            answer = _receive(_pipe(process.stdout))
+            _send(_pipe(process.stdin), rows_out(rows))
+            said = _receive(_pipe(process.stdout))
         except BrokenPipeError:  # it ended; what it had to say is on the standard error
             pass
         finally:
             self._free.put(process)
-        if isinstance(answer, UserError):
-            raise answer
-        if answer is None:
+        if said is None:
             raise RuntimeError(f"a process that encodes rows ended (exit code {process.wait()})")
-        data, rejects, special_text = answer
-        return Chunk(pyarrow.ipc.read_record_batch(pyarrow.py_buffer(data), SCHEMA), rejects, special_text)
+        answer = answer_in(said)
+        if answer.error is not None:
+            raise answer.error
+        batch = pyarrow.ipc.read_record_batch(pyarrow.py_buffer(answer.batch), SCHEMA)
+        return Chunk(batch, answer.rejects, answer.special_text)
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
@@ -207,8 +224,8 @@ def _send(stream: IO[bytes], data: bytes) -> None:
     stream.flush()
 
 
-def _receive(stream: IO[bytes]) -> Any:
-    """Return the next value, or None at the end. Both ends are processes of ours: no foreign pickle comes here."""
+def _receive(stream: IO[bytes]) -> bytes | None:
+    """Return the next message, or None at the end."""
     length = int.from_bytes(stream.read(8), "big")
     data = stream.read(length) if length else b""
-    return pickle.loads(data) if data and len(data) == length else None
+    return data if data and len(data) == length else None
