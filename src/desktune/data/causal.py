@@ -17,6 +17,7 @@ from typing import Any
 
 import jinja2
 
+from desktune.data import sandbox
 from desktune.errors import DataError
 from desktune.rows import IGNORE, Message, Origin, Reject, Rendered
 
@@ -88,7 +89,12 @@ def conversation_ids(tokenizer: Any, messages: Sequence[Message], origin: Origin
         return Reject(origin, "tools", fault, messages[0].content[:200])
     talk = _Talk(tokenizer, messages, json.loads(tools) if tools else None)
     marked = isinstance(tokenizer.chat_template, str) and _MARKED.search(tokenizer.chat_template)
-    ids, mask = _marked(talk) if marked else _by_prefix(talk, origin)
+    try:
+        ids, mask = _marked(talk) if marked else _by_prefix(talk, origin)
+    except jinja2.TemplateError as error:
+        return Reject(
+            origin, "chat-template", f"the chat template refuses it: {str(error)[:200]}", messages[0].content[:200]
+        )
     return _with_ends(tokenizer, ids, mask)
 
 
@@ -104,8 +110,8 @@ class _Talk:
         """Return the ids of the first turns."""
         messages = _plain(self.messages[:turns])
         return list(
-            self.tokenizer.apply_chat_template(
-                messages, tools=self.tools, add_generation_prompt=answer_next, return_dict=True
+            sandbox.apply(
+                self.tokenizer, messages, tools=self.tools, add_generation_prompt=answer_next, return_dict=True
             )["input_ids"]
         )
 
@@ -136,7 +142,8 @@ def _differs(tokenizer: Any, messages: Sequence[Message], tools: str, whole: lis
 
 def _marked(talk: _Talk) -> tuple[list[int], list[int]]:
     """Take the template's own marks; transformers 5.23 forgets all but the first byte of a sign that ends a span."""
-    found = talk.tokenizer.apply_chat_template(
+    found = sandbox.apply(
+        talk.tokenizer,
         _plain(talk.messages),
         tools=talk.tools,
         return_assistant_tokens_mask=True,
