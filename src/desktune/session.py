@@ -102,7 +102,7 @@ class Session:
         folder = runs.Run(self.run).model
         if not folder.is_dir():
             raise RunError(f"{self.run}: no model/ yet; finish the training with desktune train {self.run} --resume")
-        check_partner(folder, self.plan.located)
+        check_partner(folder, self.plan.located, self.kit.tokenizer_hash)
         return folder
 
     def prompts(self, texts: Sequence[str], direction: Direction = (None, None)) -> list[tuple[int, ...]]:
@@ -136,6 +136,7 @@ class Session:
     def _loaded(self, located: Located, placement: Placement) -> Bundle:
         """Load weights; a run of one direction has it in its generation config and tokenizer, as they are saved."""
         bundle = load_base(located, self.kit.tokenizer, self.plan.task, placement)
+        bundle = replace(bundle, tokenizer_hash=self.kit.tokenizer_hash)
         if bundle.languages is not None and len(self.directions) == 1:
             write_language(bundle.model, bundle.languages, self.directions[0][1])
             bundle.languages.tell(bundle.tokenizer, self.directions[0])

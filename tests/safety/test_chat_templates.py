@@ -67,7 +67,7 @@ BOMBS = {
     "tojson-indent": "{{ messages|tojson(indent=10**9)|length }}",
     "tojson-separators": "{{ range(9999)|list|tojson(separators=('a' * 9999999, 'b'))|length }}",
     "power": "{{ 10 ** (10 ** 9) }}",
-    "power-tower": "{{ 9 ** 9 ** 9 ** 9 }}",
+    "power-tower": "{{ 9 ** (9 ** (9 ** 9)) }}",
     "number-doubles": "{% set ns = namespace(x=3) %}{% for i in range(99) %}{% set ns.x = ns.x * ns.x %}{% endfor %}{{ ns.x }}",
     "rfind": "{{ ('a' * 9999999).rfind('b' + 'a' * 4999999) }}",
     "rsplit": "{{ ('a' * 9999999).rsplit('b' + 'a' * 4999999)|length }}",
@@ -172,7 +172,7 @@ def test_bombs_are_refused_in_time(name: str, tokenizer: object, monkeypatch: py
     except (DataError, jinja2.TemplateError) as error:
         assert str(error)
     else:
-        assert len(text) < 200  # it was harmless, as a loop that gives way is
+        assert len(text) < 1_000  # it was harmless, as a loop that gives way is
     assert time.thread_time() - began < MOST_SECONDS - sandbox.MOST_SECONDS
 
 
