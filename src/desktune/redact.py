@@ -12,7 +12,7 @@ import re
 
 HIDDEN = "(hidden)"
 _NAME = re.compile(r"(?:^|_)(?:token|key|apikey|secret|password|passwd|credentials?)$", re.IGNORECASE)
-_SHORTEST = 8  # a shorter value is a word, and would hide it everywhere
+SHORTEST = 8  # a shorter value is a word, and would hide it everywhere
 _SHAPES = re.compile(
     r"\b(?:hf_[A-Za-z0-9]{16,}|api_org_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{16,}"
     r"|github_pat_\w{16,}|AKIA[A-Z0-9]{12,}|xox[abpr]-[A-Za-z0-9-]{10,}|wandb_v\d_\w{16,})"
@@ -27,7 +27,7 @@ def is_secret(name: str) -> bool:
 
 def redact(text: str) -> str:
     """Return a text without secrets."""
-    values = tuple(value for name, value in os.environ.items() if len(value) >= _SHORTEST and is_secret(name))
+    values = tuple(value for name, value in os.environ.items() if len(value) >= SHORTEST and is_secret(name))
     if values:
         text = _pattern(values).sub(HIDDEN, text)
     return _SHAPES.sub(lambda found: HIDDEN + ("@" if found.group().endswith("@") else ""), text)

@@ -164,7 +164,7 @@ def open_run(run: Path, emit: Emit, *, rows: bool = True) -> Session:
     """
     runs.check_run(run)
     place = runs.Run(run)
-    environment: dict[str, Any] = json.loads(place.environment.read_text(encoding="utf-8"))
+    environment = _environment(place)
     known, directions = environment["identity"], tuple(tuple(one) for one in environment.get("directions", ()))
     plan = resolve(load(place.config, check_files=False).config, silent)
     kit = _kit(plan)
@@ -197,7 +197,7 @@ def write_description(session: Session, run: Path, *, fresh: bool, processes: in
         "data": session.prepared.fingerprint,
     }
     if not fresh:
-        environment = json.loads(place.environment.read_text(encoding="utf-8"))
+        environment = _environment(place)
         known = environment["identity"]
         for what, key in (("base weights", "base"), ("tokenizer", "tokenizer"), ("rows", "data")):
             _same(run, what, known[key], identity[key])
@@ -262,6 +262,20 @@ def _same_settings(run: Path, session: Session, processes_before: int, processes
             f"{run}: cannot go on with another config: {'; '.join(changed)}; "
             "take the old values, or start a new run without --resume"
         )
+
+
+def _environment(place: runs.Run) -> dict[str, Any]:
+    """Return what a run was trained with. Raises RunError when its file is missing or damaged."""
+    try:
+        environment = json.loads(place.environment.read_text(encoding="utf-8"))
+        if {"base", "tokenizer", "data"} <= environment["identity"].keys():
+            return environment
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    raise RunError(
+        f"{place.environment}: does not say what the run was trained with: it is missing or damaged; put the file "
+        "back, or train anew"
+    )
 
 
 def _same(run: Path, what: str, known: str, found: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from desktune import runs
+from desktune.cli.secrets import refuse_in_config
 from desktune.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def load_place(place: str | None, settings: Sequence[str]) -> Loaded:
     from desktune.config.load import default_path, load
 
     loaded = load(default_path(Path()) if place is None else config_path(place), list(settings))
+    refuse_in_config(loaded.config.model_dump(), loaded.source)
     for note in loaded.notes:
         sys.stderr.write(f"note: {note}\n")
     return loaded

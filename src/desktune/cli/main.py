@@ -21,9 +21,11 @@ import typer
 
 from desktune import __version__
 from desktune.cli import cleaning, configs, places, rows, ship, training, use
+from desktune.cli.secrets import refuse_on_command_line, take_env_file
 from desktune.cli.verbs import Verbs
 from desktune.errors import ConfigError, DesktuneError, FailedElsewhere, OutOfDisk, OutOfMemory, RunError, Stopped
 from desktune.hardware import one_process, world_size
+from desktune.redact import redact
 
 INTERRUPTED = 130  # 128 + SIGINT
 _DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -54,7 +56,9 @@ def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
     _ready_streams()
     _leave_on_signals()
+    take_env_file()
     try:
+        refuse_on_command_line(arguments)
         app(list(arguments), prog_name="desktune")
     except SystemExit as leaving:
         return _exit_code(leaving)
@@ -129,7 +133,7 @@ def _explain(error: Exception) -> int:
         return known.exit_code
     if isinstance(error, BrokenPipeError):
         return 1
-    traceback.print_exception(error)
+    sys.stderr.write(redact("".join(traceback.format_exception(error))))
     sys.stderr.write("error: this is desktune's fault, not yours; please report it with the lines above\n")
     return 1
 

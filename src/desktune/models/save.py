@@ -46,7 +46,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, located: Located, folder:
             durable.copy_file(original, folder / name)
 
 
-def check_partner(folder: Path, located: Located, tokenizer_hash: str) -> None:
+def check_partner(folder: Path, located: Located, tokenizer_hash: str = "") -> None:
     """Make sure that tuned weights were trained from this base, with this tokenizer.
 
     Raises:
@@ -69,6 +69,12 @@ def check_partner(folder: Path, located: Located, tokenizer_hash: str) -> None:
             f"{located.name} has {located.weights_hash[:12]}; "
             "name the base it was trained from (model.name, model.revision)"
         )
+    with_hash = known.get("tokenizer_hash")
+    if with_hash and tokenizer_hash and with_hash != tokenizer_hash:
+        raise ModelMismatch(
+            f"{folder}: was trained with a tokenizer {str(with_hash)[:12]}, that of {located.name} is now "
+            f"{tokenizer_hash[:12]}; put the base's tokenizer files back, or train anew"
+        )
 
 
 def _own_words(located: Located, folder: Path) -> None:
@@ -79,9 +85,3 @@ def _own_words(located: Located, folder: Path) -> None:
         return
     settings: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     durable.write_json(folder / "adapter_config.json", {**settings, "base_model_name_or_path": located.name})
-    with_hash = known.get("tokenizer_hash")
-    if with_hash and tokenizer_hash and with_hash != tokenizer_hash:
-        raise ModelMismatch(
-            f"{folder}: was trained with a tokenizer {str(with_hash)[:12]}, that of {located.name} is now "
-            f"{tokenizer_hash[:12]}; put the base's tokenizer files back, or train anew"
-        )
