@@ -58,7 +58,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "compile": {"compile_config": {"backend": "evil"}},
     "negative": {"d_model": -1},
     "huge": {"vocab_size": 10**15},
-    "layers": {"num_layers": 10**4},
+    "layers": {"num_layers": 64},
     "text for number": {"d_model": "__import__('os').system('touch evil')"},
     "dunder": {"__class__": "evil", "__init__": "evil", "__reduce__": ["os.system", "ls"]},
     "method": {"save_pretrained": 7, "to_dict": "x", "from_dict": None},
@@ -194,6 +194,8 @@ def test_an_adapter_in_the_place_of_a_base(guarded: Path) -> None:
         {"peft_type": "EVIL"},
         {"peft_type": 7},
         {"task_type": "evil"},
+        {"layer_replication": [[0, 10**9]]},
+        {"base_model_name_or_path": "somebody/evil"},
         {"r": "__import__('os')"},
     ],
     ids=str,
@@ -204,7 +206,7 @@ def test_adapter_config_json(keys: dict[str, Any], guarded: Path, tmp_path: Path
         save_model(bundle, staged)
     change(tmp_path / "adapter/adapter_config.json", keys)
     plain = open_tiny(guarded)
-    if "task_type" in keys:
+    if "base_model_name_or_path" in keys:  # the base is given; nothing is fetched
         attach(plain, tmp_path / "adapter")
     else:
         with pytest.raises(AdapterError):

@@ -107,4 +107,4 @@ def test_the_right_partners_are_taken(here: Path, capsys: pytest.CaptureFixture[
     shutil.copytree(here / "base", here / "elsewhere")
     assert run(VERBS["generate"]) == 0
     assert run([*VERBS["resume"]]) == 0
-    assert "finished" in capsys.readouterr().out
+    assert "model: runs/one/model" in capsys.readouterr().out

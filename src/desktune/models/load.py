@@ -22,13 +22,13 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from desktune import durable, starters
+from desktune import durable, runs, starters
 from desktune.config.schema import ModelSection
 from desktune.errors import MissingExtra, ModelNotFound, nearest
 from desktune.families import FAMILIES, Family, lookup
 from desktune.languages import Languages
 from desktune.models.convert import converted
-from desktune.models.untrusted import check_model, read_json, sanitised
+from desktune.models.untrusted import check_model, check_revision, read_json, sanitised
 from desktune.models.vocabulary import fit_vocabulary
 from desktune.rows import Task
 
@@ -228,11 +228,14 @@ def _folder_of(section: ModelSection) -> Path:
     name = section.name
     if name.startswith("starter:"):
         return starters.folder(name)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    try:
+        folder = Path(name).expanduser()
+    except RuntimeError as error:  # ~ of a user that is none, or of one without a home
+        raise ModelNotFound(f"model.name: {name}: {str(error).lower()}; write the whole path") from error
+    if runs.is_folder(folder):
         return folder
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        neighbours = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
+        neighbours = [path.name for path in folder.parent.iterdir()] if runs.is_folder(folder.parent) else []
         raise ModelNotFound(f"model.name: {name}: no such folder{nearest(folder.name, neighbours)}")
     return _snapshot(section)
 
@@ -240,6 +243,8 @@ def _folder_of(section: ModelSection) -> Path:
 def _snapshot(section: ModelSection) -> Path:
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    check_revision(section.revision)
 
     def fetch(patterns: list[str]) -> Path:
         return Path(huggingface_hub.snapshot_download(section.name, revision=section.revision, allow_patterns=patterns))

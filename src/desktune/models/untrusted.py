@@ -25,6 +25,7 @@ CODE_KEYS = frozenset({
 })  # fmt: skip
 _HARMLESS = (None, False, "eager", "sdpa")  # what transformers itself writes under some of them
 _MOST_JSON_BYTES = 1 << 26
+_REVISION = re.compile(r"(?!\.)[\w.+@-]{1,100}", re.ASCII)
 _SHARD = re.compile(r"[\w.-]+\.safetensors", re.ASCII)
 
 
@@ -83,6 +84,12 @@ def check_model(folder: Path, config: Mapping[str, Any]) -> None:
         raise ModelNotFound(f"{folder}: its weights are quantized ({method}); take the model they were made from")
     for index in sorted(folder.glob("*.safetensors.index.json")):
         _check_index(index)
+
+
+def check_revision(revision: str | None) -> None:
+    """Raise ModelNotFound for a revision that is none: the hub's cache makes a file of that name."""
+    if revision is not None and not all(_REVISION.fullmatch(part) for part in revision.split("/")):
+        raise ModelNotFound(f"model.revision: {revision[:100]!r} is no branch, tag or commit")
 
 
 def _check_index(index: Path) -> None:
