@@ -136,7 +136,7 @@ def test_names_of_bases_that_are_converted(tmp_path: Path, room: Path, monkeypat
     """The cache's folder is named after the model's."""
     monkeypatch.setenv("DESKTUNE_CACHE", str(room / "cache"))
     before = outside(tmp_path, room)
-    for number, name in enumerate(word for word in _WORDS if "/" not in word and "\0" not in word and 0 < len(word) < 99):
+    for number, name in enumerate(word for word in _WORDS if "/" not in word and "\0" not in word and 0 < len(word.encode()) < 99):
         folder = room / "models" / name
         if name in (".", ".."):
             continue
