@@ -83,7 +83,9 @@ def forged(canary: Path) -> dict[str, bytes]:
     files["7z"] = b"7z\xbc\xaf\x27\x1c" + pickle.dumps(mkdir)
     files["behind-a-header"] = struct.pack("<Q", 2) + b"{}" + pickle.dumps(mkdir)
     files["yaml"] = f"!!python/object/apply:os.mkdir [{path!r}]".encode()
-    files["json"] = ('{"__reduce__": ["posix.mkdir", ["' + path + '"]], "py/reduce": [{"py/function": "os.mkdir"}]}').encode()
+    files["json"] = (
+        '{"__reduce__": ["posix.mkdir", ["' + path + '"]], "py/reduce": [{"py/function": "os.mkdir"}]}'
+    ).encode()
     return files
 
 

@@ -1,5 +1,7 @@
 """S3: a chat template from a stranger runs no code, ends within two seconds and makes no text of a gigabyte."""
 
+# ruff: noqa: E501 - tables of payloads
+
 from __future__ import annotations
 
 import resource
@@ -169,8 +171,8 @@ def test_bombs_are_refused_in_time(name: str, tokenizer: object, monkeypatch: py
     began = time.thread_time()
     try:
         text = sandbox.apply(tokenizer, MESSAGES, chat_template=BOMBS[name], tokenize=False)
-    except (DataError, jinja2.TemplateError) as error:
-        assert str(error)
+    except (DataError, jinja2.TemplateError):
+        pass
     else:
         assert len(text) < 1_000  # it was harmless, as a loop that gives way is
     assert time.thread_time() - began < MOST_SECONDS - sandbox.MOST_SECONDS
@@ -185,9 +187,7 @@ def test_the_limit_itself(tokenizer: object) -> None:
 
 
 @pytest.mark.parametrize("name", REACHING)
-def test_nothing_reaches_out(
-    name: str, tokenizer: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_reaches_out(name: str, tokenizer: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     try:
         text = sandbox.apply(tokenizer, MESSAGES, chat_template=REACHING[name], tokenize=False)
@@ -208,7 +208,9 @@ def test_templates_give_what_transformers_gives(name: str) -> None:
 
 
 def test_a_row_that_the_template_refuses_is_a_reject(tokenizer: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}{% endfor %}"
+    source = (
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}{% endfor %}"
+    )
     monkeypatch.setattr(tokenizer, "chat_template", source)
     turns = [Message("system", "be brief"), Message("user", "hello"), Message("assistant", "yes")]
     found = conversation_ids(tokenizer, turns, Origin("rows", 1))

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.bundles import PAIRS
 
 from desktune.cli.main import run
+from tests.bundles import PAIRS
 
 VERBS = {
     "resume": ["train", "runs/one", "--resume"],
@@ -73,8 +73,14 @@ def other_template(base: Path) -> None:
     (base / "chat_template.jinja").write_text("{{ messages[0].content }}", encoding="utf-8")
 
 
-@pytest.mark.parametrize(("change", "said"), [(other_weights, "base weights are not"), (other_words, "tokenizer are not"),
-                                              (other_template, "tokenizer are not")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (other_weights, "base weights are not"),
+        (other_words, "tokenizer are not"),
+        (other_template, "tokenizer are not"),
+    ],
+)
 def test_another_partner_is_refused_by_every_verb(
     change: Callable[[Path], None], said: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,9 +92,7 @@ def test_another_partner_is_refused_by_every_verb(
     assert [path for path in here.rglob("*") if path not in before and ".prepared" not in path.parts] == []
 
 
-def test_a_model_folder_of_another_run_is_refused_by_every_verb(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_folder_of_another_run_is_refused_by_every_verb(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """``model/`` copied from a run of another base, or trained with another tokenizer."""
     description = here / "runs/one/model/desktune.json"
     known = json.loads(description.read_text(encoding="utf-8"))

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.bundles import PAIRS
 
 from desktune import api
 from desktune.cli.main import run
 from desktune.cli.secrets import take_env_file
 from desktune.redact import HIDDEN, redact
+from tests.bundles import PAIRS
 
 ENVIRONMENT = {  # 1-5: in the environment
     "HF_TOKEN": "hf_CanaryCanaryCanaryCanary01",
@@ -109,7 +109,8 @@ def test_a_crash_of_the_whole_program(here: Path) -> None:
     """The traceback of a process of its own, with a token in the message and in the source line."""
     code = (
         "import sys\nfrom desktune.cli import use\nfrom desktune.cli.main import run, app\n"
-        "@app.command('boom')\ndef boom() -> None:\n    raise ZeroDivisionError('hf_CanaryCanaryCanaryCanary01 canary02' * 5)\n"
+        "@app.command('boom')\ndef boom() -> None:\n"
+        "    raise ZeroDivisionError('hf_CanaryCanaryCanaryCanary01 canary02' * 5)\n"
         "sys.exit(run(['boom']))\n"
     )
     (here / "boom.py").write_text(code, encoding="utf-8")
@@ -136,7 +137,9 @@ def test_known_shapes(text: str, shown: str) -> None:
     assert redact(text) == shown
 
 
-@pytest.mark.parametrize("text", ["", "\x00\xff", "HF_TOKEN", "=x", "HF_TOKEN=", "A B=c", "x" * 100_000, "HF_TOKEN=a\0b"])
+@pytest.mark.parametrize(
+    "text", ["", "\x00\xff", "HF_TOKEN", "=x", "HF_TOKEN=", "A B=c", "x" * 100_000, "HF_TOKEN=a\0b"]
+)
 def test_a_strange_env_file_is_passed_over(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     (tmp_path / ".env").write_text(text, encoding="latin-1")

@@ -20,7 +20,7 @@ _ADVICE = "put secrets into the environment or into .env (HF_TOKEN=..., WANDB_AP
 
 
 def take_env_file(file: Path = ENV_FILE) -> None:
-    """Put the secrets of a ``.env`` file into the environment; what is there already wins, and nothing else is taken."""
+    """Put the secrets of a ``.env`` file into the environment; what is there already wins, and no other names count."""
     try:
         with open(file, "rb") as opened:
             text = opened.read(_MOST_BYTES).decode("utf-8", "replace")

@@ -1,9 +1,9 @@
 """Rows as read → batches of ids, chunk by chunk: in this process, or on all cores where there are many rows.
 
 The helpers are started by their own command and speak through pipes, not through ``multiprocessing``: its children
-would import the main module anew, which on macOS runs a person's unguarded script twice. What they say is JSON and Arrow
-(``wire.py``), and the tokenizer goes as its own files: nothing here is a pickle. Chunks come back in order, and a chunk
-is encoded in the same way wherever that happens.
+would import the main module anew, which on macOS runs a person's unguarded script twice. What they say is JSON and
+Arrow (``wire.py``), and the tokenizer goes as its own files: nothing here is a pickle. Chunks come back in order, and a
+chunk is encoded in the same way wherever that happens.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 transformers' sandbox keeps a template from Python's objects, but not from a loop over ``range(10**9)``, a text of a
 gigabyte or a macro that calls itself. Its environment is taken as it is, with its marks and filters, and every loop,
-call, filter and operator in it is counted: what would be too large is refused before it is made, and what takes too long
-at its next step. No process and no signal is needed, so that it holds in any thread and costs a row microseconds.
+call, filter and operator in it is counted: what would be too large is refused before it is made, and what takes too
+long at its next step. No process and no signal is needed, so that it holds in any thread and costs a row microseconds.
 """
 
 from __future__ import annotations
@@ -246,12 +246,13 @@ def _weigh(value: Any, left: list[int], depth: int = 1) -> None:
         elif isinstance(inner, list | tuple | dict):
             _weigh(inner, left, depth + 1)
         if min(left) < 0 or depth > _MOST_DEPTH:
-            raise _refused(f"it builds a list of more than {MOST_ITEMS:,} values or {MOST_CHARACTERS:,} characters, or a deep one")
+            raise _refused(
+                f"it builds a list of more than {MOST_ITEMS:,} values or {MOST_CHARACTERS:,} characters, or a deep one"
+            )
 
 
 def _watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a filter that counts as a step and makes nothing too large."""
-
     takes_context = isinstance(function, FunctionType) and "jinja_pass_arg" in vars(function)
 
     @functools.wraps(function)  # jinja reads from its attributes what it is given first

@@ -69,7 +69,9 @@ def kit_in(said: dict[str, Any]) -> Kit:
     """Return the kit that ``kit_out`` wrote. Raises OSError or ValueError for a folder without such a tokenizer."""
     from transformers import AutoTokenizer
 
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in said["family"].items()}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in said["family"].items()
+    }
     tokenizer = AutoTokenizer.from_pretrained(said["tokenizer"], trust_remote_code=False)
     return Kit.of(tokenizer, Family(**values), said["task"])
 

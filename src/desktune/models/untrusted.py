@@ -1,7 +1,7 @@
-"""What the JSON files of a model may say: numbers and names of its own, nothing that leads to code or out of its folder.
+"""What the JSON files of a model may say: numbers and names of its own, nothing that leads to code or elsewhere.
 
-A config can name code of a repository (``auto_map``), an attention kernel of the Hub, or a file elsewhere. Such keys are
-taken out before transformers sees them, at any depth, and said; what makes no sense without them is refused.
+A config can name code of a repository (``auto_map``), an attention kernel of the Hub, or a file elsewhere. Such keys
+are taken out before transformers sees them, at any depth, and said; what makes no sense without them is refused.
 """
 
 from __future__ import annotations
