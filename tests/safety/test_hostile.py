@@ -89,18 +89,18 @@ SURROUNDINGS = {
     "umask 000": Surrounding(before=lambda: os.umask(0)),
     "stdin closed": Surrounding(before=lambda: os.close(0)),
     "stdin, stdout and stderr closed": Surrounding(before=close_all),
-    "stdout without a reader": Surrounding(streams={"stdout": "closed pipe"}, code=1),
+    "stdout without a reader": Surrounding(streams={"stdout": "closed pipe"}, code=0),
     "TERM=dumb": Surrounding(environment={"TERM": "dumb", "COLUMNS": "1", "LINES": "0"}),
     "base read-only": Surrounding(prepare=lambda folder: lock(folder / "base")),
-    "working folder removed": Surrounding(before=leave_a_removed_folder),
+    "working folder removed": Surrounding(before=leave_a_removed_folder, code=2),
     "working folder is the root": Surrounding(cwd="/"),
     "caches not writable": Surrounding(environment={
         "HF_HOME": "/proc/hf", "XDG_CACHE_HOME": "/proc/xdg", "TORCH_HOME": "/proc/torch",
         "TRITON_CACHE_DIR": "/proc/t",
-        "MPLCONFIGDIR": "/proc/m", "DESKTUNE_CACHE": "/proc/d", "TORCHINDUCTOR_CACHE_DIR": "/proc/i"}),
+        "MPLCONFIGDIR": "/proc/m", "DESKTUNE_CACHE": "/proc/d"}),
     "one core": Surrounding(before=one_cpu),
     "64 open files": Surrounding(before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))),
-    "PYTHONOPTIMIZE=2": Surrounding(environment={"PYTHONOPTIMIZE": "2"}),
+    "PYTHONOPTIMIZE=2": Surrounding(environment={"PYTHONOPTIMIZE": "2"}, code=2),
     "PYTHONWARNINGS=error": Surrounding(environment={"PYTHONWARNINGS": "error"}),
     "a proxy that is dead": Surrounding(environment={
         "HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9",
@@ -175,11 +175,12 @@ def wanted(room: Path, tiny_t5: Path) -> bytes:
 def test_the_same_weights(name: str, wanted: bytes, room: Path, tiny_t5: Path) -> None:
     odd = SURROUNDINGS[name]
     code, folder, said = run_there(odd, room, tiny_t5)
-    assert code in (0, odd.code), said[-3_000:]
+    assert code == odd.code, said[-3_000:]
     if code == 0:
         assert (folder / WEIGHTS).read_bytes() == wanted
         assert durable.verify(folder / "model") == []
-    else:
+    else:  # torch or transformers cannot do it: one clear sentence
+        assert said.count("error: ") == (name != "stdout without a reader")
         assert "Traceback" not in said
     assert [path for path in folder.rglob("*") if path.name.startswith(durable.STAGING_PREFIX)] == []
 

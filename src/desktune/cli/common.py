@@ -88,6 +88,7 @@ def load_api() -> ModuleType:
     """Import ``desktune.api`` (torch, transformers: seconds) in a prepared environment, with quiet libraries."""
     from desktune.hardware import prepare_environment
 
+    _check_process()
     prepare_environment()
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
@@ -95,6 +96,16 @@ def load_api() -> ModuleType:
 
     _quiet_libraries()
     return api
+
+
+def _check_process() -> None:
+    """Say what torch or transformers would fail on while they are imported. Raises UserError."""
+    if sys.flags.optimize > 1:
+        raise UserError("PYTHONOPTIMIZE=2 (python -OO) takes away texts that transformers needs; unset it")
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UserError(f"the working folder is gone ({error.strerror}); go to another one and start again") from error
 
 
 def _quiet_libraries() -> None:

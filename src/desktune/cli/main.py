@@ -54,6 +54,7 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
+    _open_streams()
     _ready_streams()
     _leave_on_signals()
     take_env_file()
@@ -97,6 +98,18 @@ def _register() -> None:
             group.command(verb, epilog=f"\b\nExample:\n  {example}")(function)
         if module is rows:
             app.add_typer(data, name="data")
+
+
+def _open_streams() -> None:
+    """Open what a parent has closed (``<&- >&-``): the next file that is opened would get its number and its prints."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if sys.__dict__[name] is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - until the end
 
 
 def _ready_streams() -> None:
