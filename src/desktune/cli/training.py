@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +14,7 @@ import typer
 
 from desktune import runs
 from desktune.cli.common import CONFIG_HELP, console, load_api, load_place, split_words
-from desktune.events import silent
+from desktune.events import Emit, Event, silent
 from desktune.hardware import world_size
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def train(
         loaded = _load(words, resume)
         api = load_api()
         with console() as emit:
-            trained = api.train(loaded.config, emit, resume=resume)
+            trained = api.train(loaded.config, _read_or_not(emit), resume=resume)
     if trained is not None:
         run = trained.run
         typer.echo(f'next: desktune evaluate {run} · desktune generate {run} "text" · desktune merge {run}')
@@ -63,8 +65,20 @@ def _train_together(words: list[str] | None, resume: bool) -> Trained | None:
         with processes.together(), _quiet_unless(processes.is_writer):
             loaded = _load(words, resume)
         with console() if processes.is_writer else contextlib.nullcontext(silent) as emit:
-            trained = api.train(loaded.config, emit, resume=resume, processes=processes)
+            trained = api.train(loaded.config, _read_or_not(emit), resume=resume, processes=processes)
     return trained if processes.is_writer else None
+
+
+def _read_or_not(emit: Emit) -> Emit:
+    """A training goes on when nobody reads what it says any more (``desktune train | head``): its folder has it all."""
+
+    def say(event: Event) -> None:
+        try:
+            emit(event)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    return say
 
 
 @contextlib.contextmanager
