@@ -62,17 +62,23 @@ def answer_in(data: bytes) -> Answer:
 
 def kit_out(kit: Kit, folder: Path) -> dict[str, Any]:
     """Return a kit whose tokenizer was saved in ``folder``, as values for JSON."""
-    return {"tokenizer": str(folder), "family": dataclasses.asdict(kit.family), "task": kit.task}
+    kind = type(kit.tokenizer).__name__
+    return {"tokenizer": str(folder), "class": kind, "family": dataclasses.asdict(kit.family), "task": kit.task}
 
 
 def kit_in(said: dict[str, Any]) -> Kit:
-    """Return the kit that ``kit_out`` wrote. Raises OSError or ValueError for a folder without such a tokenizer."""
-    from transformers import AutoTokenizer
+    """Return the kit that ``kit_out`` wrote, by the tokenizer's own class: ``AutoTokenizer`` would import torch.
+
+    Raises:
+        AttributeError: transformers has no such class.
+        OSError, ValueError: the folder has no such tokenizer.
+    """
+    import transformers
 
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in said["family"].items()
     }
-    tokenizer = AutoTokenizer.from_pretrained(said["tokenizer"], trust_remote_code=False)
+    tokenizer = getattr(transformers, said["class"]).from_pretrained(said["tokenizer"], local_files_only=True)
     return Kit.of(tokenizer, Family(**values), said["task"])
 
 
