@@ -103,7 +103,7 @@ def _check_process() -> None:
     if sys.flags.optimize > 1:
         raise UserError("PYTHONOPTIMIZE=2 (python -OO) takes away texts that transformers needs; unset it")
     try:
-        os.getcwd()
+        Path.cwd()
     except OSError as error:
         raise UserError(f"the working folder is gone ({error.strerror}); go to another one and start again") from error
 
