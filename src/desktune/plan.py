@@ -41,6 +41,8 @@ def resolve(config: Config, emit: Emit) -> Plan:
     emit(Decision("model", located.name, f"{family.name}, {located.folder.name}, weights {located.weights_hash[:12]}"))
     if family.inferred:
         emit(Warn(family.inferred))
+    if located.dropped:
+        emit(Warn(f"model.name: {', '.join(located.dropped)} of its config.json: left out, it leads to code elsewhere"))
     task = _task(config, located, emit)
     here = machine(probe_torch=True)
     device, why = pick_device(config.model.device)

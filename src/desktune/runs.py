@@ -39,6 +39,7 @@ _BEGUN = re.compile(
     rf"{re.escape(LEDGER)}|{re.escape(REJECTED)}|{re.escape(ENVIRONMENT)}|{re.escape(durable.STAGING_PREFIX)}.*",
     re.DOTALL,
 )
+_MOST_NAME_BYTES = 80  # of 255, since a time, "_merged" and the name of a staging folder come with it
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP)
 
 
@@ -235,6 +236,14 @@ def to_resume(output: Place, model_name: str) -> Path | None:
     return next((folder for folder in _run_folders(RUNS) if pattern.fullmatch(folder.name)), None)
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; of a name that no file can have, False (``Path.is_dir`` raises for a long one)."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def is_run(folder: Path) -> bool:
     """Whether a folder is a run."""
     return (folder / CONFIG).is_file()
@@ -351,7 +360,7 @@ def resolve(text: str) -> Path:
             raise RunError(f"{RUNS}/: no run here yet; start one with desktune train CFG")
         return newest
     for folder in (Path(text).expanduser(), RUNS / text):
-        if folder.is_dir():
+        if is_folder(folder):
             check_run(folder)
             return folder
     names = [folder.name for folder in _run_folders(RUNS)]
@@ -392,7 +401,8 @@ def _unique(name: str) -> Path:
 def _safe(model_name: str) -> str:
     """``google/flan-t5-base`` → ``flan-t5-base``; ``starter:t5`` → ``starter-t5``; never a path, never hidden."""
     last = model_name.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
-    return re.sub(r"[^\w.-]+", "-", last).strip("-.")[:80] or "run"
+    name = re.sub(r"[^\w.-]+", "-", last).strip("-.").encode("utf-8", "ignore")[:_MOST_NAME_BYTES]
+    return name.decode("utf-8", "ignore").rstrip("-.") or "run"
 
 
 def _run_folders(root: Path) -> Iterator[Path]:

@@ -104,7 +104,7 @@ class Session:
         folder = runs.Run(self.run).model
         if not folder.is_dir():
             raise RunError(f"{self.run}: no model/ yet; finish the training with desktune train {self.run} --resume")
-        check_partner(folder, self.plan.located)
+        check_partner(folder, self.plan.located, self.kit.tokenizer_hash)
         return folder
 
     def prompts(self, texts: Sequence[str], direction: Direction = (None, None)) -> list[tuple[int, ...]]:
@@ -138,6 +138,7 @@ class Session:
     def _loaded(self, located: Located, placement: Placement) -> Bundle:
         """Load weights; a run of one direction has it in its generation config and tokenizer, as they are saved."""
         bundle = load_base(located, self.kit.tokenizer, self.plan.task, placement)
+        bundle = replace(bundle, tokenizer_hash=self.kit.tokenizer_hash)
         if bundle.languages is not None and len(self.directions) == 1:
             write_language(bundle.model, bundle.languages, self.directions[0][1])
             bundle.languages.tell(bundle.tokenizer, self.directions[0])
@@ -169,7 +170,7 @@ def open_run(run: Path, emit: Emit, *, rows: bool = True) -> Session:
     """
     runs.check_run(run)
     place = runs.Run(run)
-    environment: dict[str, Any] = json.loads(place.environment.read_text(encoding="utf-8"))
+    environment = _described(place)
     known, directions = environment["identity"], tuple(tuple(one) for one in environment.get("directions", ()))
     plan = resolve(load(place.config, check_files=False).config, silent)
     kit = _kit(plan)
@@ -198,7 +199,7 @@ def describe_run(session: Session, run: Path, *, fresh: bool, processes: int = 1
     """
     place = runs.Run(run)
     if not fresh:
-        known = json.loads(place.environment.read_text(encoding="utf-8"))
+        known = _described(place)
         _same_partners(run, known["identity"], session)
         said = _go_on(run, session, known, processes)
         if not (run / durable.MANIFEST).exists():  # killed before its last file
@@ -312,6 +313,20 @@ def _elsewhere(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     old = then.get("versions", {})
     changed += [f"{name} {old.get(name)} → {new}" for name, new in now["versions"].items() if old.get(name) != new]
     return [f"the same bits are not promised: {', '.join(changed)}"] if changed else []
+
+
+def _described(place: runs.Run) -> dict[str, Any]:
+    """Return what a run was trained with. Raises RunError when its file is missing or damaged."""
+    try:
+        environment = json.loads(place.environment.read_text(encoding="utf-8"))
+        if {"base", "tokenizer", "data"} <= environment["identity"].keys():
+            return environment
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    raise RunError(
+        f"{place.environment}: does not say what the run was trained with: it is missing or damaged; put the file "
+        "back, or train anew"
+    )
 
 
 def _same(run: Path, what: str, known: str, found: str, more: str = "") -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from transformers import AutoTokenizer
 
-from desktune.config.schema import DataSection
+from desktune.config.schema import DataSection, ModelSection
 from desktune.data import pool
 from desktune.data.encode import Kit
 from desktune.data.encoding import Encoder
@@ -16,6 +17,7 @@ from desktune.data.pool import worked
 from desktune.data.store import Shelf
 from desktune.errors import DataError
 from desktune.families import FAMILIES
+from desktune.models.load import load_tokenizer, locate
 from desktune.rows import Example, Origin
 
 CHUNK_ROWS = 512
@@ -77,3 +79,14 @@ def test_a_shelf_gives_back_what_was_chosen(tiny_t5: Path, tmp_path: Path, store
     found = [line for batch in shelf.chosen(odd) for line in batch["line"].to_pylist()]
     assert found == [line for line, taken in zip(lines, odd, strict=True) if taken]
     assert 0 < len(found) < len(lines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["t5", "byt5", "madlad", "bart", "pegasus", "t5gemma", "bert2bert", "marian-multi",
+                                  "m2m100", "nllb", "mbart50", "llama", "opt", "gpt2", "qwen3", "gemma"])  # fmt: skip
+def test_every_tokenizer_travels(name: str, zoo: Callable[[str], Path]) -> None:
+    """Saved and loaded again it is the same one; of another one helpers would not be asked."""
+    located = locate(ModelSection(name=str(zoo(name))))
+    encoder = Encoder(Kit.of(load_tokenizer(located), located.family, located.family.task), DataSection())
+    with contextlib.ExitStack() as held:
+        assert pool._packed(encoder, held)

@@ -12,13 +12,17 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 OURS = {  # module → why it may write past durable.py
     "disk.py": "the operations themselves",
-    "cli/main.py": "stdout becomes /dev/null when its reader has gone",
+    "cli/main.py": "closed standard streams are opened on /dev/null",
+    "cli/common.py": "stdout becomes /dev/null when its reader has gone",
     "torture/child.py": "what its libraries print goes to /dev/null",
     "torture/faults.py": "damages files on purpose",
 }
 LIBRARIES = {  # (module, call) → where what a library writes goes
     ("train/checkpoint.py", "save_file"): "staging of a checkpoint",
     ("models/save.py", "save_pretrained"): "staging of model/ and of the merged folder",
+    ("data/pool.py", "TemporaryDirectory"): "what helper processes read once",
+    ("data/encoding.py", "save_pretrained"): "a temporary folder for helper processes",
+    ("data/clean/lexicon.py", "save_file"): "a temporary folder for helper processes",
     ("models/unpickle.py", "save_file"): "staging of the cache of converted weights",
     ("ship/merge.py", "save_pretrained"): "staging of the merged folder",
     ("data/store.py", "OSFile"): "staging of prepared rows",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from desktune import runs
+from desktune.cli.secrets import refuse_in_config
 from desktune.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def load_place(place: str | None, settings: Sequence[str]) -> Loaded:
     from desktune.config.load import default_path, load
 
     loaded = load(default_path(Path()) if place is None else config_path(place), list(settings))
+    refuse_in_config(loaded.config.model_dump(), loaded.source)
     for note in loaded.notes:
         sys.stderr.write(f"note: {note}\n")
     return loaded
@@ -86,6 +88,7 @@ def load_api() -> ModuleType:
     """Import ``desktune.api`` (torch, transformers: seconds) in a prepared environment, with quiet libraries."""
     from desktune.hardware import prepare_environment
 
+    _check_process()
     prepare_environment()
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
@@ -93,6 +96,21 @@ def load_api() -> ModuleType:
 
     _quiet_libraries()
     return api
+
+
+def print_to_nobody() -> None:
+    """Let standard output go nowhere: its reader has gone (``desktune runs | head``)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _check_process() -> None:
+    """Say what torch or transformers would fail on while they are imported. Raises UserError."""
+    if sys.flags.optimize > 1:
+        raise UserError("PYTHONOPTIMIZE=2 (python -OO) takes away texts that transformers needs; unset it")
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise UserError(f"the working folder is gone ({error.strerror}); go to another one and start again") from error
 
 
 def _quiet_libraries() -> None:

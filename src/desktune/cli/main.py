@@ -21,10 +21,13 @@ import typer
 
 from desktune import __version__
 from desktune.cli import align, cleaning, configs, endurance, places, rows, ship, spelling, training, use
+from desktune.cli.common import print_to_nobody
 from desktune.cli.lines import laid_out, numbered
+from desktune.cli.secrets import refuse_on_command_line, take_env_file
 from desktune.cli.verbs import Verbs
 from desktune.errors import ConfigError, DesktuneError, FailedElsewhere, OutOfDisk, OutOfMemory, RunError, Stopped
 from desktune.hardware import one_process, world_size
+from desktune.redact import redact
 
 INTERRUPTED = 130  # 128 + SIGINT
 _DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -53,9 +56,12 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
+    _open_streams()
     _ready_streams()
     _leave_on_signals()
+    take_env_file()
     try:
+        refuse_on_command_line(arguments)
         app(list(arguments), prog_name="desktune")
     except SystemExit as leaving:
         return _exit_code(leaving)
@@ -96,6 +102,18 @@ def _register() -> None:
             app.add_typer(data, name="data")
 
 
+def _open_streams() -> None:
+    """Open what a parent has closed (``<&- >&-``): the next file that is opened would get its number and its prints."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if sys.__dict__[name] is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - until the end
+
+
 def _ready_streams() -> None:
     """A character that the terminal's encoding lacks is printed as ``?``, not a crash."""
     for stream in (sys.stdout, sys.stderr):
@@ -131,7 +149,7 @@ def _explain(error: Exception) -> int:
         return known.exit_code
     if isinstance(error, BrokenPipeError):
         return 1
-    traceback.print_exception(error)
+    sys.stderr.write(redact("".join(traceback.format_exception(error))))
     sys.stderr.write("error: this is desktune's fault, not yours; please report it with the lines above\n")
     return 1
 
@@ -171,7 +189,7 @@ def _flush() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print_to_nobody()
 
 
 _register()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from desktune import runs
-from desktune.cli.common import CONFIG_HELP, console, load_api, load_place, split_words
-from desktune.events import silent
+from desktune.cli.common import CONFIG_HELP, console, load_api, load_place, print_to_nobody, split_words
+from desktune.events import Emit, Event, silent
 from desktune.hardware import world_size
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def train(
         with runs.claim(config.output, config.model.name, resume=resume) as claim:  # before the seconds of torch
             api = load_api()
             with console() as emit:
-                trained = api.train(config, emit, resume=resume, claim=claim)
+                trained = api.train(config, _read_or_not(emit), resume=resume, claim=claim)
     if trained is not None:
         run = trained.run
         typer.echo(f'next: desktune evaluate {run} · desktune generate {run} "text" · desktune merge {run}')
@@ -64,8 +64,20 @@ def _train_together(words: list[str] | None, resume: bool) -> Trained | None:
         with processes.together(), _quiet_unless(processes.is_writer):
             loaded = _load(words, resume)
         with console() if processes.is_writer else contextlib.nullcontext(silent) as emit:
-            trained = api.train(loaded.config, emit, resume=resume, processes=processes)
+            trained = api.train(loaded.config, _read_or_not(emit), resume=resume, processes=processes)
     return trained if processes.is_writer else None
+
+
+def _read_or_not(emit: Emit) -> Emit:
+    """A training goes on when nobody reads what it says any more (``desktune train | head``): its folder has it all."""
+
+    def say(event: Event) -> None:
+        try:
+            emit(event)
+        except BrokenPipeError:
+            print_to_nobody()
+
+    return say
 
 
 @contextlib.contextmanager

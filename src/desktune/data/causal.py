@@ -17,6 +17,7 @@ from typing import Any
 
 import jinja2
 
+from desktune.data import sandbox
 from desktune.errors import DataError
 from desktune.rows import IGNORE, Message, Origin, Reject, Rendered
 
@@ -127,8 +128,8 @@ class _Talk:
         """Return the ids of the first turns."""
         messages = _plain(self.messages[:turns])
         return list(
-            self.tokenizer.apply_chat_template(
-                messages, tools=self.tools, add_generation_prompt=answer_next, return_dict=True
+            sandbox.apply(
+                self.tokenizer, messages, tools=self.tools, add_generation_prompt=answer_next, return_dict=True
             )["input_ids"]
         )
 
@@ -169,7 +170,8 @@ def _trained(talk: _Talk) -> Ids:
 
 def _marked(talk: _Talk) -> tuple[list[int], list[int]]:
     """Take the template's own marks; transformers 5.23 forgets all but the first byte of a sign that ends a span."""
-    found = talk.tokenizer.apply_chat_template(
+    found = sandbox.apply(
+        talk.tokenizer,
         _plain(talk.messages),
         tools=talk.tools,
         return_assistant_tokens_mask=True,

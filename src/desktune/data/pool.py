@@ -1,25 +1,28 @@
 """Work on chunks of rows, in this process or in helper processes, one per core; answers come back in order.
 
 The helpers are started by their own command and speak through pipes, not through ``multiprocessing``: its children
-would import the main module anew, which on macOS runs a person's unguarded script twice. A chunk is worked on in the
-same way wherever that happens.
+would import the main module anew, which on macOS runs a person's unguarded script twice. What they say is JSON and what
+a worker says of itself (``Worker``), never a pickle. A chunk is worked on in the same way wherever that happens.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
-import pickle
 import queue
 import subprocess
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import IO, Any, Generic, Protocol, TypeVar
+from pathlib import Path
+from typing import IO, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
+from desktune.data.wire import Wire, error_back, error_out
 from desktune.errors import UserError
 from desktune.hardware import machine
 
@@ -28,6 +31,7 @@ MANY_ROWS = 20_000  # from here on helpers are worth their start of some seconds
 MOST_HELPERS = 8
 _HELPER_BYTES = 2 << 30  # memory of the machine for each helper; it takes about 0.3 GB itself
 _COMMAND = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from desktune.data.pool import help; help()"
+_ANSWER, _ERROR = b"=", b"!"  # the first byte of what a helper says
 
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
@@ -35,10 +39,26 @@ Answer_co = TypeVar("Answer_co", covariant=True)
 
 
 class Worker(Protocol[Row, Answer_co]):
-    """What works on a chunk; it can be sent to another process by pickle, or all work is done in this one."""
+    """What works on a chunk, and how it, rows and answers travel to another process."""
+
+    rows: ClassVar[Wire[Any]]
+    answers: ClassVar[Wire[Any]]
 
     def work(self, rows: list[Row]) -> Answer_co:
         """Return the answer for a chunk of rows."""
+        ...
+
+    def pack(self, folder: Path) -> Any:
+        """Return the worker as values for JSON, with what it needs as files in a folder; None: it cannot travel.
+
+        Raises:
+            OSError, ValueError, TypeError, AttributeError, NotImplementedError: it cannot travel either.
+        """
+        ...
+
+    @classmethod
+    def unpack(cls, said: Any, folder: Path) -> Self:
+        """Return the worker that ``pack`` was asked for."""
         ...
 
 
@@ -58,14 +78,15 @@ def worked(
     """
     count = helper_count() if helpers is None else helpers
     first = list(islice(rows, many)) if count > 1 else []
-    packed = _packed(worker) if count > 1 and len(first) >= many else None
+    wanted = count > 1 and len(first) >= many
     chunks = _cut(first, rows)
     del first
-    if packed is None:
-        yield from map(worker.work, chunks)
-    else:
-        with _Helpers[Row, Answer](count, packed) as pool:
-            yield from pool.map(chunks)
+    with contextlib.ExitStack() as held:
+        packed = _packed(worker, held) if wanted else None
+        if packed is None:
+            yield from map(worker.work, chunks)
+        else:
+            yield from held.enter_context(_Helpers(count, worker, packed)).map(chunks)
 
 
 def helper_count() -> int:
@@ -78,13 +99,14 @@ def help() -> None:  # noqa: A001 - what a helper does
     """Work on chunks from the standard input until it ends. Runs in the helpers."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers
-    worker: Worker[Any, Any] = _receive(sys.stdin.buffer)
+    said = json.loads(_receive(sys.stdin.buffer) or b"")
+    kind: type[Worker[Any, Any]] = getattr(importlib.import_module(said["module"]), said["class"])
+    worker = kind.unpack(said["worker"], Path(said["folder"]))
     while (rows := _receive(sys.stdin.buffer)) is not None:
         try:
-            answer: Any = worker.work(rows)
+            _send(answers, _ANSWER + kind.answers.out(worker.work(kind.rows.back(rows))))
         except UserError as error:
-            answer = error
-        _send(answers, pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
+            _send(answers, _ERROR + error_out(error))
 
 
 def _cut(first: list[Row], rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -98,19 +120,23 @@ def _cut(first: list[Row], rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield chunk
 
 
-def _packed(worker: Any) -> bytes | None:
-    """Return the worker as bytes, or None for one that cannot be sent (a tokenizer that is no file)."""
+def _packed(worker: Worker[Any, Any], held: contextlib.ExitStack) -> bytes | None:
+    """Return the worker as bytes, its files in a folder that ``held`` removes again; None: it cannot travel."""
     try:
-        return pickle.dumps(worker, pickle.HIGHEST_PROTOCOL)
-    except (pickle.PicklingError, TypeError, AttributeError):
+        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="desktune-")))
+        said = worker.pack(folder)
+    except (OSError, ValueError, TypeError, AttributeError, NotImplementedError):
         return None
+    kind = type(worker)
+    whole = {"module": kind.__module__, "class": kind.__name__, "worker": said, "folder": str(folder)}
+    return None if said is None else json.dumps(whole).encode("ascii")
 
 
 class _Helpers(Generic[Row, Answer]):
     """Helper processes, each served by a thread of its own."""
 
-    def __init__(self, count: int, packed: bytes) -> None:
-        self._count, self._packed = count, packed
+    def __init__(self, count: int, worker: Worker[Row, Answer], packed: bytes) -> None:
+        self._count, self._worker, self._packed = count, worker, packed
         self._processes: list[subprocess.Popen[bytes]] = []
         self._free: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(count)
@@ -151,19 +177,19 @@ class _Helpers(Generic[Row, Answer]):
 
     def _ask(self, rows: list[Row]) -> Answer:
         process = self._free.get()
-        answer: Any = None
+        said: bytes | None = None
         try:
-            _send(_pipe(process.stdin), pickle.dumps(rows, pickle.HIGHEST_PROTOCOL))
-            answer = _receive(_pipe(process.stdout))
+            _send(_pipe(process.stdin), self._worker.rows.out(rows))
+            said = _receive(_pipe(process.stdout))
         except BrokenPipeError:  # it ended; what it had to say is on the standard error
             pass
         finally:
             self._free.put(process)
-        if isinstance(answer, UserError):
-            raise answer
-        if answer is None:
+        if said is None:
             raise RuntimeError(f"a process that works on rows ended (exit code {process.wait()})")
-        return answer
+        if said[:1] == _ERROR:
+            raise error_back(said[1:])
+        return self._worker.answers.back(said[1:])
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
@@ -178,8 +204,8 @@ def _send(stream: IO[bytes], data: bytes) -> None:
     stream.flush()
 
 
-def _receive(stream: IO[bytes]) -> Any:
-    """Return the next value, or None at the end. Both ends are processes of ours: no foreign pickle comes here."""
+def _receive(stream: IO[bytes]) -> bytes | None:
+    """Return the next message, or None at the end."""
     length = int.from_bytes(stream.read(8), "big")
     data = stream.read(length) if length else b""
-    return pickle.loads(data) if data and len(data) == length else None
+    return data if data and len(data) == length else None

@@ -7,7 +7,6 @@ peft's defaults differ by family and some have none.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import peft
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
@@ -25,6 +24,7 @@ from desktune.errors import AdapterError, RunError, nearest
 from desktune.events import Decision, Emit, Warn
 from desktune.families import Family
 from desktune.models.load import Bundle
+from desktune.models.untrusted import read_json, sanitised
 from desktune.models.vocabulary import embedding_name, head_name, keeps_spaces, new_ids
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -61,8 +61,15 @@ def attach(bundle: Bundle, folder: Path) -> Bundle:
     """
     if not (folder / "adapter_config.json").is_file():
         raise RunError(f"{folder}: no adapter_config.json; a run with all weights is loaded as a model of its own")
-    _check_fits(bundle, folder)
-    return replace(bundle, model=peft.PeftModel.from_pretrained(bundle.model, folder).eval())
+    settings = read_json(folder / "adapter_config.json")
+    leading = sanitised(settings)[1]
+    if leading:
+        raise AdapterError(f"{folder}: adapter_config.json has {', '.join(leading)}, which leads to code; remove it")
+    try:
+        _check_fits(bundle, folder, settings)
+        return replace(bundle, model=peft.PeftModel.from_pretrained(bundle.model, folder).eval())
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise AdapterError(f"{folder}: the adapter cannot be read: {str(error)[:200]}; desktune verify it") from error
 
 
 def is_adapter(folder: Path) -> bool:
@@ -129,9 +136,8 @@ def _target_modules(model: nn.Module, family: Family, section: AdapterSection) -
     return wanted
 
 
-def _check_fits(bundle: Bundle, folder: Path) -> None:
+def _check_fits(bundle: Bundle, folder: Path, settings: dict[str, Any]) -> None:
     """Compare the adapter's shapes with the base's before peft does, whose message is pages long."""
-    settings: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     layers = dict(_linears(bundle.model))
     with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as file:
         for key in file.keys():  # noqa: SIM118 - a safetensors handle is not a dict

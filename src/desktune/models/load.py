@@ -7,28 +7,35 @@ that of the checkpoint and train OPT in pure fp16).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from desktune import durable, starters
+from desktune import durable, runs, starters
 from desktune.config.schema import ModelSection
 from desktune.errors import MissingExtra, ModelNotFound, nearest
-from desktune.families import Family, lookup
+from desktune.families import FAMILIES, Family, lookup
 from desktune.languages import Languages
 from desktune.models.convert import converted
+from desktune.models.untrusted import check_model, check_revision, read_json, sanitised
 from desktune.models.vocabulary import fit_vocabulary
 from desktune.rows import Task
 
 _PATTERNS = ["*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.jinja"]
+_UNREADABLE = (
+    OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError, ArithmeticError,
+    SafetensorError, StrictDataclassError,
+)  # fmt: skip
 _PICKLES = ["pytorch_model*.bin"]  # asked for only where there are no safetensors
 
 
@@ -39,8 +46,9 @@ class Located:
     name: str
     folder: Path
     family: Family
-    config: Mapping[str, Any]  # its config.json
+    config: Mapping[str, Any]  # its config.json, without what leads to code
     weights_hash: str  # sha256 over its weight files
+    dropped: tuple[str, ...] = ()  # keys of config.json that lead to code
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ class Bundle:
     task: Task
     placement: Placement
     languages: Languages | None = None  # of a model that is told languages
+    tokenizer_hash: str = ""  # as the run knows it
 
     @property
     def family(self) -> Family:
@@ -87,10 +96,11 @@ def locate(section: ModelSection) -> Located:
         raise ModelNotFound(
             f"model.name: {section.name}: {folder} has no config.json; name a folder that a model was saved to"
         )
+    config, dropped = sanitised(read_json(config_file))
+    check_model(folder, config)
     if not list(folder.glob("*.safetensors")) and list(folder.glob("pytorch_model*.bin")):
         folder = converted(folder)
-    config = json.loads(config_file.read_text(encoding="utf-8"))
-    return Located(section.name, folder, lookup(config), config, weights_hash(folder))
+    return Located(section.name, folder, lookup(config), config, weights_hash(folder), tuple(dropped))
 
 
 def weights_hash(folder: Path) -> str:
@@ -115,7 +125,11 @@ def load_tokenizer(located: Located) -> PreTrainedTokenizerBase:
     padding the model does not learn to pad.
     """
     options = {} if not (located.folder / "tokenizer.model").is_file() else _llama_options(located.folder)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(located.folder, trust_remote_code=False, **options)
+    with _loading(located, "tokenizer"):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            located.folder, config=_model_config(located), trust_remote_code=False, **options
+        )
+    tokenizer.init_kwargs.pop("auto_map", None)  # a saved copy would name the code again
     _know_languages(tokenizer)
     if tokenizer.eos_token is None and tokenizer.sep_token is not None:  # BERT ends a text with [SEP]
         tokenizer.eos_token, tokenizer.bos_token = tokenizer.sep_token, tokenizer.cls_token
@@ -137,15 +151,18 @@ def load_base(located: Located, tokenizer: PreTrainedTokenizerBase, task: Task, 
     attention = (
         {} if placement.attn_implementation == "auto" else {"attn_implementation": placement.attn_implementation}
     )
-    model, info = auto_class.from_pretrained(
-        located.folder,
-        dtype=placement.dtype,
-        trust_remote_code=False,
-        use_safetensors=True,
-        output_loading_info=True,
-        **attention,
-        **_device_map(placement),
-    )
+    spread = _device_map(placement)
+    with _loading(located, "model"):
+        model, info = auto_class.from_pretrained(
+            located.folder,
+            config=_model_config(located),
+            dtype=placement.dtype,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+            **attention,
+            **spread,
+        )
     broken = sorted({*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])})
     if broken:
         raise ModelNotFound(
@@ -167,15 +184,58 @@ def write_language(model: Any, languages: Languages | None, target: str | None) 
         model.generation_config.update(**languages.settings(target))
 
 
+@contextlib.contextmanager
+def _loading(located: Located, what: str) -> Iterator[None]:
+    """Turn what transformers says of files that it cannot read into ModelNotFound; it has no class for that."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, ImportError):
+        raise
+    except _UNREADABLE as error:
+        if "out of memory" in str(error):
+            raise
+        raise _cannot_be_loaded(located, what, error) from error
+    except BaseException as error:
+        if type(error) is Exception:  # tokenizers raises it bare
+            raise _cannot_be_loaded(located, what, error) from error
+        raise
+
+
+def _cannot_be_loaded(located: Located, what: str, error: BaseException) -> ModelNotFound:
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return ModelNotFound(
+        f"{located.name}: its {what} cannot be loaded from {located.folder}: {first[:300]}; "
+        "no code that comes with a model is run: take a model that transformers knows, with whole files"
+    )
+
+
+def _model_config(located: Located) -> Any:
+    """Return the config that transformers takes, built from what is left of the folder's own config.json."""
+    settings = sanitised(read_json(located.folder / "config.json"))[0]
+    kind = str(settings.get("model_type"))
+    if kind not in transformers.CONFIG_MAPPING:
+        raise ModelNotFound(
+            f"{located.name}: transformers {transformers.__version__} knows no model type {kind[:60]!r}"
+            f"{nearest(kind, list(FAMILIES))}; take one of its own types: no code that comes with a model is run"
+        )
+    with _loading(located, "config"):
+        config = transformers.CONFIG_MAPPING[kind].from_dict(settings)
+        config.name_or_path = str(located.folder)
+        return config
+
+
 def _folder_of(section: ModelSection) -> Path:
     name = section.name
     if name.startswith("starter:"):
         return starters.folder(name)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    try:
+        folder = Path(name).expanduser()
+    except RuntimeError as error:  # ~ of a user that is none, or of one without a home
+        raise ModelNotFound(f"model.name: {name}: {str(error).lower()}; write the whole path") from error
+    if runs.is_folder(folder):
         return folder
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        neighbours = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
+        neighbours = [path.name for path in folder.parent.iterdir()] if runs.is_folder(folder.parent) else []
         raise ModelNotFound(f"model.name: {name}: no such folder{nearest(folder.name, neighbours)}")
     return _snapshot(section)
 
@@ -183,6 +243,8 @@ def _folder_of(section: ModelSection) -> Path:
 def _snapshot(section: ModelSection) -> Path:
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    check_revision(section.revision)
 
     def fetch(patterns: list[str]) -> Path:
         return Path(huggingface_hub.snapshot_download(section.name, revision=section.revision, allow_patterns=patterns))

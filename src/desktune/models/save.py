@@ -32,6 +32,7 @@ def save_model(bundle: Bundle, folder: Path) -> None:
         "family": bundle.family.name,
         "task": bundle.task,
         "tokenizer": type(bundle.tokenizer).__name__,
+        "tokenizer_hash": bundle.tokenizer_hash,
     }
     durable.write_json(folder / DESCRIPTION, description)
 
@@ -45,11 +46,11 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, located: Located, folder:
             durable.copy_file(original, folder / name)
 
 
-def check_partner(folder: Path, located: Located) -> None:
-    """Make sure that tuned weights were trained from this base.
+def check_partner(folder: Path, located: Located, tokenizer_hash: str = "") -> None:
+    """Make sure that tuned weights were trained from this base, with this tokenizer.
 
     Raises:
-        ModelMismatch: they were trained from another one.
+        ModelMismatch: they were trained from or with another one.
         RunError: the folder does not say from which.
     """
     try:
@@ -67,6 +68,12 @@ def check_partner(folder: Path, located: Located) -> None:
             f"{folder}: was trained from {trained_from} with weights {weights[:12]}, "
             f"{located.name} has {located.weights_hash[:12]}; "
             "name the base it was trained from (model.name, model.revision)"
+        )
+    with_hash = known.get("tokenizer_hash")
+    if with_hash and tokenizer_hash and with_hash != tokenizer_hash:
+        raise ModelMismatch(
+            f"{folder}: was trained with a tokenizer {str(with_hash)[:12]}, that of {located.name} is now "
+            f"{tokenizer_hash[:12]}; put the base's tokenizer files back, or train anew"
         )
 
 

@@ -85,7 +85,7 @@ def merge(
         raise RunError(f"{final}: exists already; merge again with --replace, or remove it")
     if not rows:
         raise RunError(f"{final}: no rows to prove the merged model with; give data.validation some")
-    check_partner(tuned, base.located)
+    check_partner(tuned, base.located, base.tokenizer_hash)
     together = attach(base, tuned) if is_adapter(tuned) else _own(base, tuned)
     wanted = _answers(together, rows)
     if any(bool(torch.isnan(one).any()) for one in wanted.logits):

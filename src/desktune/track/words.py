@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from desktune.events import Decision, Evaluated, Event, Note, Progress, Samples, Saved, Step, Table, Warn
+from desktune.redact import redact
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all of category Cc but tab and newline
 _MOST_SAMPLE_CHARACTERS = 300
@@ -18,8 +19,8 @@ _WRONG = ("wrong_language", "copied", "empty", "repeating", "hit_limit")  # the 
 
 
 def clean(text: str) -> str:
-    """Return the text without control characters; tabs and line ends stay."""
-    return _CONTROLS.sub("", text)
+    """Return the text without control characters and secrets; tabs and line ends stay."""
+    return _CONTROLS.sub("", redact(text))
 
 
 def visible(text: str) -> str:

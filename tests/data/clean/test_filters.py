@@ -191,6 +191,6 @@ def test_faults_name_the_filter() -> None:
 def test_embedding_is_skipped_aloud_where_it_is_not_installed() -> None:
     said: list[Event] = []
     limits = {**dict.fromkeys(PRESETS, False), "embedding": 0.5}
-    assert build(limits, Learnt({}, {}, {}), Means(None, "folder"), said.append) == []
+    assert build(limits, Learnt(), Means(None, "folder"), said.append) == []
     assert [event for event in said if isinstance(event, Warn)]
-    assert build(dict.fromkeys(PRESETS, False), Learnt({}, {}, {}), Means(), silent) == []
+    assert build(dict.fromkeys(PRESETS, False), Learnt(), Means(), silent) == []

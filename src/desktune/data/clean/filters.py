@@ -58,11 +58,11 @@ def build(limits: Mapping[str, object], learnt: Learnt, means: Means, emit: Emit
         MissingExtra: a package that a filter needs is not installed.
         UserError: a limit that needs something that was not given.
     """
-    found = []
+    found, scorers = [], learnt.scorers
     for name, way in _WAYS.items():
         if limits[name] is False:
             continue
-        score = learnt.scorers.get(name) or _scorer(name, means, emit)
+        score = scorers.get(name) or _scorer(name, means, emit)
         if score is not None:
             bounds = learnt.bounds.get(name) or _bounds(way, limits[name])
             found.append(Filter(name, score, bounds, _said(way, bounds)))

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
 
 from desktune.config.cleaning import PRESETS, Cleaning, Limit, resolved
 from desktune.data.clean.filters import Filter, Means, applies, build
 from desktune.data.clean.language import detector
 from desktune.data.clean.learn import Langs, Learnt, languages
 from desktune.data.clean.learn import limits as learn
+from desktune.data.clean.lexicon import Lexicon
 from desktune.data.clean.mend import Change, changes_of
 from desktune.data.clean.texts import Texts, texts_of, with_sides
+from desktune.data.encoding import Encoder
+from desktune.data.wire import Json, Wire
 from desktune.events import Decision, Emit, silent
 from desktune.languages import primary
 from desktune.rows import Example, Reject
@@ -78,6 +83,9 @@ def mended(row: Example, changes: Mapping[str, Change]) -> tuple[Example, tuple[
 class Judge:
     """Mends and judges rows by what a sample of them taught (``pool.Worker``)."""
 
+    rows: ClassVar[Wire[Any]] = Json(list[Example | Reject])
+    answers: ClassVar[Wire[Any]] = Json(list[Verdict | Reject])
+
     def __init__(self, setup: Setup, langs: Langs, learnt: Learnt, emit: Emit = silent) -> None:
         self._setup, self._langs, self._learnt = setup, langs, learnt
         limits, features = setup.limits, setup.features
@@ -107,9 +115,44 @@ class Judge:
                 emit(Decision(f"data.cleaning.filters.{name}", text, f"auto: {of}"))
         return cls(setup, langs, learnt, emit)
 
-    def __reduce__(self) -> tuple[type[Judge], tuple[Setup, Langs, Learnt]]:
-        """Leave the filters behind, which are functions: another process makes them anew."""
-        return Judge, (self._setup, self._langs, self._learnt)
+    def pack(self, folder: Path) -> Any:
+        """Return settings and what was learnt as values for JSON; None where a count of tokens cannot travel."""
+        setup, learnt = self._setup, self._learnt
+        counter = getattr(setup.count, "__self__", None) if self._counts else None
+        if self._counts and not isinstance(counter, Encoder):
+            return None
+        encoder = None if counter is None else counter.pack(folder)
+        if self._counts and encoder is None:
+            return None
+        return {
+            "cleaning": setup.cleaning.model_dump_json(),
+            "relaxed": None if setup.relaxed is None else setup.relaxed.model_dump_json(),
+            "features": setup.features,
+            "encoder": encoder,
+            "langs": list(self._langs.items()),
+            "bounds": learnt.bounds,
+            "ratio": learnt.ratio,
+            "lexicon": None if learnt.lexicon is None else learnt.lexicon.pack(folder),
+        }
+
+    @classmethod
+    def unpack(cls, said: Any, folder: Path) -> Judge:
+        """Return the judge that ``pack`` was asked for; its filters, which are functions, are made anew."""
+        relaxed = None if said["relaxed"] is None else Cleaning.model_validate_json(said["relaxed"])
+        count = None if said["encoder"] is None else Encoder.unpack(said["encoder"], folder).tokens
+        setup = Setup(Cleaning.model_validate_json(said["cleaning"]), count, said["features"], relaxed)
+        words = said["lexicon"]
+        learnt = Learnt(
+            {name: (low, high) for name, (low, high) in said["bounds"].items()},
+            ratio=said["ratio"],
+            lexicon=None if words is None else Lexicon.unpack(words, folder),
+        )
+        return cls(setup, {one: (source, target) for one, (source, target) in said["langs"]}, learnt)
+
+    @property
+    def _counts(self) -> bool:
+        """Whether tokens are counted."""
+        return any(one.name == "token_ratio" for one in (*self.filters, *self._relaxed))
 
     def work(self, rows: Sequence[Example | Reject]) -> list[Verdict | Reject]:
         """Return a verdict for every row; what was rejected before passes."""

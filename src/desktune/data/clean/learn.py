@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,13 +31,20 @@ Bounds = tuple[float, float]
 Langs = Mapping[str | None, tuple[str | None, str | None]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Learnt:
-    """Limits by filter, and scorers that had to be learnt; ``said`` tells each. It can be sent to another process."""
+    """Limits by filter, and what scorers had to learn: the usual length ratio, a lexicon. ``said`` tells each."""
 
-    bounds: dict[str, Bounds]
-    scorers: dict[str, Scorer]
-    said: dict[str, str]
+    bounds: dict[str, Bounds] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
+    ratio: float = 1.0
+    lexicon: lexicon.Lexicon | None = None
+
+    @property
+    def scorers(self) -> dict[str, Scorer]:
+        """The scorers by filter."""
+        found: dict[str, Scorer] = {"truncated": match.Truncated(self.ratio)}
+        return found if self.lexicon is None else {**found, "lexicon": self.lexicon}
 
 
 def languages(rows: Sequence[Example], detect: Detect) -> Langs:
@@ -65,14 +72,14 @@ def _majority(detect: Detect, texts: Sequence[str]) -> str | None:
 
 def limits(rows: Sequence[Texts], wanted: Mapping[str, object], count: Callable[[str], int] | None) -> Learnt:
     """Return what ``auto`` means for these rows, and the corpus's own lexicon and length ratio."""
-    learnt = Learnt({}, {}, {})
+    learnt = Learnt()
     pairs = [row for row in rows if row.parallel]
     if wanted["max_characters"] == "auto":
         found = _upper([lengths.longest(row) for row in rows])
         learnt.bounds["max_characters"] = (0.0, found)
         learnt.said["max_characters"] = f"at most {found:,.0f} characters"
     ratios = [lengths.ratio(row) for row in pairs]
-    learnt.scorers["truncated"] = match.Truncated(float(np.median(ratios)) if ratios else 1.0)
+    learnt.ratio = float(np.median(ratios)) if ratios else 1.0
     if wanted["length_ratio"] == "auto":
         _learn_ratio(learnt, "length_ratio", ratios)
     if wanted["token_ratio"] == "auto" and count is not None:
@@ -103,7 +110,7 @@ def _learn_ratio(learnt: Learnt, name: str, ratios: Sequence[float]) -> None:
 
 def _learn_lexicon(learnt: Learnt, pairs: Sequence[Texts], *, auto: bool) -> None:
     score = lexicon.learn(pairs)
-    learnt.scorers["lexicon"] = score
+    learnt.lexicon = score
     if auto:
         values = [value for row in pairs[:4_000] if (value := score(row)) is not None]
         middle, sigma = _robust(np.asarray(values)) if values else (0.0, 0.0)

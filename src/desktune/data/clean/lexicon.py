@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
 
 from desktune.data.clean.texts import Texts
 
@@ -24,6 +26,7 @@ _LEAST_COUNT = 5
 _FEW_KNOWN = 3  # words that must be known before a row is judged
 _FLOOR = 3e-3  # the price of a word that nothing explains is bounded; measured, 1e-6 finds a fifth less
 _MOST_CELLS = 12_000_000  # word pairs of the sample: 12 bytes each, four arrays
+_ARRAYS, _FILE = ("keys", "probabilities", "unigrams"), "lexicon.safetensors"
 _PREFIX = 6  # letters that stand for a word: endings are no matter of meaning
 
 Ints = NDArray[np.int64]
@@ -98,6 +101,24 @@ class Lexicon:
         back, count_back = self.backward.gain(target, source)
         count = count_ahead + count_back
         return (ahead + back) / count if min(count_ahead, count_back) >= _FEW_KNOWN else None
+
+    def pack(self, folder: Path) -> list[list[dict[str, int]]]:
+        """Return the words as values for JSON, with the numbers in a folder (``unpack``)."""
+        sides = (self.forward, self.backward)
+        save_file(
+            {f"{name}{n}": getattr(side, name) for n, side in enumerate(sides) for name in _ARRAYS}, folder / _FILE
+        )
+        return [[side.sources, side.targets] for side in sides]
+
+    @classmethod
+    def unpack(cls, words: list[list[dict[str, int]]], folder: Path) -> Lexicon:
+        """Return the lexicon that ``pack`` was asked for."""
+        arrays = load_file(folder / _FILE)
+        sides = (
+            Side(sources, targets, arrays[f"keys{n}"], arrays[f"probabilities{n}"], arrays[f"unigrams{n}"])
+            for n, (sources, targets) in enumerate(words)
+        )
+        return cls(*sides)
 
 
 def learn(rows: Sequence[Texts]) -> Lexicon:
