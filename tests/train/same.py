@@ -8,7 +8,7 @@ from typing import Any
 
 from desktune import durable
 
-TIMES = ("time", "tokens_per_second", "seconds_left", "memory_bytes")  # what a clock says differs
+TIMES = ("time", "tokens_per_second", "seconds_left", "memory_bytes", "crc")  # what a clock says, and the sum over it
 
 
 def lines_of(run: Path) -> list[dict[str, Any]]:
@@ -20,10 +20,10 @@ def lines_of(run: Path) -> list[dict[str, Any]]:
 
 
 def samples_of(run: Path) -> list[dict[str, Any]]:
-    """Return the samples of a run without the time."""
+    """Return the samples of a run without what a clock says."""
     path = run / "samples.jsonl"
     lines = durable.read_lines(path) if path.exists() else []
-    return [{name: value for name, value in line.items() if name != "time"} for line in lines]
+    return [{name: value for name, value in line.items() if name not in TIMES} for line in lines]
 
 
 def differences(run: Path, other: Path) -> list[str]:
