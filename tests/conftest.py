@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 os.environ.update({"HF_HUB_OFFLINE": "1", "DISABLE_SAFETENSORS_CONVERSION": "1", "TOKENIZERS_PARALLELISM": "false"})
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"  # not that of who runs the tests
 
 from collections.abc import Callable
 from pathlib import Path

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,33 @@ def test_an_existing_folder_gives_way_only_when_told(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="exists already"), durable.staging(tmp_path / "final") as staged:
         fill(staged)
     assert (tmp_path / "final/a.txt").read_text(encoding="utf-8") == "new"
+
+
+STAGES = """
+import sys, time
+from pathlib import Path
+from desktune import durable
+with durable.staging(Path(sys.argv[1])) as staged:
+    (staged / "half.bin").write_bytes(b"x")
+    print("in", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_killed_process_left_is_swept_what_a_living_one_builds_is_not(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", STAGES, str(tmp_path / "other")], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with durable.staging(tmp_path / "first") as staged:
+            fill(staged)
+        assert len(list(tmp_path.glob(".staging-other-*/half.bin"))) == 1
+    finally:
+        process.kill()
+        process.communicate()
+    with durable.staging(tmp_path / "second") as staged:
+        fill(staged)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second"]
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone", "manifest"])

@@ -106,21 +106,3 @@ def test_moved_rows_are_the_same_rows_and_a_run_may_grow(words: list[str], capsy
     said = capsys.readouterr().err
     assert "rows are not those it was trained with" in said
     assert "start a new run without --resume" in said
-
-
-@pytest.mark.slow
-def test_signals_and_kills_in_forked_trainings(tmp_path: Path) -> None:
-    """A share of the torture in a process of its own, which has trained nothing when it forks."""
-    for module, *arguments in (
-        ("signals", "--trials", "16", "--resume-every", "4"),
-        ("starts", "--starts", "50", "--races", "2"),
-    ):
-        done = subprocess.run(
-            [sys.executable, "-m", f"tests.torture.{module}", *arguments],
-            cwd=Path(__file__).parents[1],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr

@@ -150,6 +150,30 @@ def write_lock(descriptor: int, path: Path, holder: str) -> None:
     _take(lambda: os.pwrite(descriptor, data, 0), "write", path, data=data, descriptor=descriptor)
 
 
+def hold(folder: Path) -> int | None:
+    """Return a descriptor that says, until it is closed or its process ends, that somebody works in a folder.
+
+    None where the system or the file system has no such locks. Raises FileNotFoundError when the folder is gone.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    if _lock(descriptor, exclusive=False):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def is_abandoned(folder: Path) -> bool:
+    """Say whether nobody holds a folder; False too where that cannot be known."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return _lock(descriptor, exclusive=True)
+    finally:
+        os.close(descriptor)
+
+
 def sync_file(path: Path) -> None:
     """Bring a file to the medium that somebody else wrote."""
     descriptor = os.open(path, os.O_RDWR)
@@ -169,6 +193,16 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, *, exclusive: bool) -> bool:
+    try:
+        import fcntl  # not on Windows
+
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def _sync(descriptor: int) -> None:

@@ -35,6 +35,7 @@ _VERSION = 2  # of the manifest; 1 had no hash of itself
 _CHUNK_BYTES = 1 << 20
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
+_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 _BROKEN = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE)
 _appended: set[Path] = set()  # files whose last lines are not synced
 
@@ -128,6 +129,8 @@ def keep_lines(path: Path, keep: Callable[[Any], bool]) -> None:
 def staging(final: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield an empty folder that becomes ``final`` when the block ends well, and disappears when it does not.
 
+    What killed processes left half-built beside it is removed first.
+
     Args:
         final: The folder's name once it is whole.
         replace: Whether an existing ``final`` gives way (it is moved aside, then removed).
@@ -141,14 +144,18 @@ def staging(final: Path, *, replace: bool = False) -> Iterator[Path]:
         raise RunError(f"{final}: exists already; remove it or name another folder")
     make_folder(final.parent)
     staged = final.parent / f"{STAGING_PREFIX}{final.name}-{uuid.uuid4().hex[:8]}"
+    _sweep_abandoned(final.parent)
     with disk_errors(final):
+        held = _begun(staged)
         try:
-            disk.make(staged)
             yield staged
             adopt(staged, final)
         except BaseException:
             disk.remove_tree(staged)
             raise
+        finally:
+            if held is not None:
+                os.close(held)
 
 
 def adopt(staged: Path, final: Path) -> None:
@@ -238,9 +245,19 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def open_lock(path: Path) -> int:
-    """Open a lock file, creating it where it is missing, and return its descriptor."""
-    with disk_errors(path):
+    """Open a lock file, creating it where it is missing, and return its descriptor.
+
+    Raises:
+        FileNotFoundError: its folder is gone.
+        RunError, OutOfDisk, DiskFault: as ``disk_errors`` says.
+    """
+    try:
         return disk.open_lock(path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        with disk_errors(path):
+            raise error
 
 
 def write_lock(descriptor: int, path: Path, holder: str) -> None:
@@ -294,7 +311,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
     Raises:
         OutOfDisk: no space is left, with the bytes that are free.
-        RunError: no right to write there.
+        RunError: no right to write there, the place is gone, or too many files are open.
         DiskFault: the disk itself fails.
     """
     try:
@@ -305,6 +322,15 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise OutOfDisk(_full_disk_text(path, error.errno)) from error
         if error.errno in _NO_RIGHTS:
             raise RunError(_no_rights_text(place, error)) from error
+        if error.errno == errno.ENOENT:
+            raise RunError(
+                f"{place}: is gone; somebody moved or removed it while desktune was at work: put it back and go on with "
+                "--resume, or start anew"
+            ) from error
+        if error.errno in _MANY_FILES:
+            raise RunError(
+                f"{place}: too many files are open on this machine; close some, or raise ulimit -n"
+            ) from error
         if error.errno in _BROKEN:
             raise DiskFault(
                 f"{place}: the disk fails ({error.strerror}); what was saved before is whole: copy the run folder to "
@@ -347,6 +373,25 @@ def _whole(path: Path) -> Iterator[NewFile]:
                 disk.unlink(temporary)
             raise
         disk.sync_folder(path.parent)
+
+
+def _sweep_abandoned(parent: Path) -> None:
+    """Remove the staging folders in ``parent`` whose processes have ended; others may be at work there meanwhile."""
+    for left in sorted(parent.glob(f"{STAGING_PREFIX}*/")):
+        if not left.name.startswith(_OLD) and disk.is_abandoned(left):
+            disk.remove_tree(left)
+
+
+def _begun(staged: Path) -> int | None:
+    """Make a staging folder and hold it; one that was swept between the two is made again."""
+    while True:
+        disk.make(staged)
+        with contextlib.suppress(FileNotFoundError):
+            held = disk.hold(staged)
+            if staged.is_dir():
+                return held
+            if held is not None:
+                os.close(held)
 
 
 def _promote(staged: Path, final: Path) -> None:

@@ -41,6 +41,8 @@ def resolve(config: Config, emit: Emit) -> Plan:
     emit(Decision("model", located.name, f"{family.name}, {located.folder.name}, weights {located.weights_hash[:12]}"))
     if family.inferred:
         emit(Warn(family.inferred))
+    if located.code:
+        emit(Warn(f"model.trust_remote_code: {', '.join(located.code)} of {located.folder} run with all your rights"))
     if located.dropped:
         emit(Warn(f"model.name: {', '.join(located.dropped)} of its config.json: left out, it leads to code elsewhere"))
     task = _task(config, located, emit)

@@ -190,7 +190,7 @@ def _new_run(output: Place, model_name: str) -> Iterator[Path]:
 
 def _remove_unused(folder: Path, new: bool) -> None:
     """Remove a new folder that holds our lock file alone; ``lock`` sees that the file is another one by then."""
-    if new and [path.name for path in folder.iterdir()] == [LOCK]:
+    if new and folder.is_dir() and [path.name for path in folder.iterdir()] == [LOCK]:
         durable.remove_folder(folder)
 
 

@@ -143,7 +143,7 @@ def test_every_verb_has_help_with_an_example(capsys: Out) -> None:
     assert run(["--help"]) == 0
     overview = capsys.readouterr().out
     names = [command.name for command in app.registered_commands]
-    assert len(names) == 14
+    assert len(names) == 15
     for name in names:
         assert f"  {name} " in overview
         assert run([name or "", "--help"]) == 0

@@ -80,7 +80,6 @@ VALUES = [
 NOT_BUILT = [
     ("model: {quantization: 4bit}", "model.quantization: the text '4bit' is known, but not built yet", "none"),
     ("model: {load_in_8bit: true}", "model.load_in_8bit: the text '8bit' is known, but not built yet", "none"),
-    ("model: {trust_remote_code: true}", "model.trust_remote_code: true is known, but not built yet", "false"),
     ("training: {loss: focal}", "training.loss: the text 'focal' is known, but not built yet", "cross_entropy"),
     ("training: {loss: my.loss.Class}", "the text 'my.loss.Class' is known, but not built yet", "cross_entropy"),
     ("training: {optim: lion}", "the text 'lion' is known, but not built yet", "adamw, adafactor or sgd"),

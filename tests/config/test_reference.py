@@ -74,7 +74,7 @@ def test_allowed_values_in_words() -> None:
         ("training", "learning_rate"): "a number over 0 to 100",
         ("training", "eval_strategy"): "steps, epoch or no",
         ("adapter", "target_modules"): "all-linear, attention or a list of texts",
-        ("model", "trust_remote_code"): "false",
+        ("model", "trust_remote_code"): "true or false",
     }
     assert {path: describe.allowed(path) for path in words} == words
 

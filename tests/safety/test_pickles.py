@@ -146,7 +146,7 @@ def test_every_flow_of_ours(
     family: str, rows: Callable[[Path], None], settings: list[str], tiny_folders: dict[str, Path], here: Path,
     unpickled: list[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """check, prepare, show, train, resume, evaluate, generate, chat, merge, verify, show, runs: 0 pickles are read."""
+    """Every verb that reads rows, models or runs: 0 pickles are read."""
     rows(here)
     (here / "desktune.yaml").write_text("data: {train: rows.jsonl}\n", encoding="utf-8")
     words = [
@@ -158,6 +158,14 @@ def test_every_flow_of_ours(
     assert run(["check", *words, "--full"]) == 0
     assert run(["data", "prepare", *words]) == 0
     assert run(["data", "show", *words, "-n", "1"]) == 0
+    assert run(["data", "inspect", *words]) == 0
+    assert run(["data", "report", *words]) == 0
+    assert run(["data", "clean", "rows.jsonl", "--out", "clean.jsonl", "--preset", "strict"]) == 0
+    assert run(["data", "spelling", "clean.jsonl", "--to", "uk", "--out", "uk.jsonl"]) == 0
+    (here / "en.txt").write_text("The dog sees a cat. My house is red.\n", encoding="utf-8")
+    (here / "fr.txt").write_text("Le chien voit un chat. Ma maison est rouge.\n", encoding="utf-8")
+    align = ["en.txt", "fr.txt", "--source-lang", "en", "--target-lang", "fr", "--out", "aligned.jsonl"]
+    assert run(["data", "align", *align]) == 0
     assert run(["train", *words]) == 0
     for gone in ("model", "checkpoints/step-000004"):
         shutil.rmtree(here / "runs/one" / gone)
@@ -166,6 +174,7 @@ def test_every_flow_of_ours(
     for verb in ("evaluate", "merge", "verify", "show"):
         assert run([verb, "runs/one"]) == 0
     assert run(["generate", "runs/one", "my house is red"]) == 0
+    assert run(["generate", "runs/one", "my house is red", "--grid", "num_beams=1,2"]) == 0
     monkeypatch.setattr(sys, "stdin", io.StringIO("hello\n/both\nhello\n/quit\n"))
     assert run(["chat", "runs/one"]) == 0
     assert run(["runs"]) == 0

@@ -37,12 +37,16 @@ def test_the_whole_matrix_and_every_step() -> None:
 
 
 def test_signals_in_every_phase() -> None:
-    trials("signals", "--trials", amount(100, of=0.16))
+    trials("signals", "--trials", amount(100, of=0.16), "--resume-every", 4)
 
 
 @pytest.mark.skipif(not WHOLE, reason="tests/train/test_honesty.py has all of it")
 def test_numbers_and_memory() -> None:
     trials("numbers")
+
+
+def test_clocks_sleeps_and_folders_that_go() -> None:
+    trials("oddities", "--trials", amount(20, of=0.2))
 
 
 def test_many_starts() -> None:

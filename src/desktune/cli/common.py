@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from desktune import runs
-from desktune.cli.secrets import refuse_in_config
+from desktune.cli.secrets import refuse_in_config, take_keyring
 from desktune.errors import UserError
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def load_api() -> ModuleType:
     from desktune.hardware import prepare_environment
 
     _check_process()
+    take_keyring()
     prepare_environment()
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")

@@ -20,7 +20,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from desktune import __version__
-from desktune.cli import align, cleaning, configs, endurance, places, rows, ship, spelling, training, use
+from desktune.cli import align, cleaning, configs, endurance, login, places, rows, ship, spelling, training, use
 from desktune.cli.common import print_to_nobody
 from desktune.cli.lines import laid_out, numbered
 from desktune.cli.secrets import refuse_on_command_line, take_env_file
@@ -94,7 +94,7 @@ def _root(
 
 def _register() -> None:
     """Fill the program; the order is that of ``--help``."""
-    for module in (training, configs, cleaning, align, spelling, rows, use, ship, endurance, places):
+    for module in (training, configs, cleaning, align, spelling, rows, use, ship, endurance, places, login):
         for verb, function, example in module.VERBS:
             group = data if module in (cleaning, align, spelling, rows) else app
             group.command(verb, epilog=f"\b\nExample:\n  {example}")(function)

@@ -1,4 +1,5 @@
-"""Where secrets come from: the environment, or a file ``.env`` in the working folder. Never the command line.
+"""Where secrets come from: the environment, a file ``.env`` in the working folder, or the system's keyring, in this order.
+Never the command line.
 
 What stands on a command line is read by everybody on the machine and kept in the shell's history, and what stands in a
 config is copied into every run folder.
@@ -6,6 +7,8 @@ config is copied into every run folder.
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +18,8 @@ from desktune.errors import ConfigError
 from desktune.redact import SHORTEST, is_secret, redact
 
 ENV_FILE = Path(".env")
+KEYRING = "desktune"  # the service under which the system's keyring holds secrets
+KEPT = {"hub": "HF_TOKEN", "wandb": "WANDB_API_KEY"}  # what it may hold, by the words of ``desktune login``
 _MOST_BYTES = 1 << 16
 _ADVICE = "put secrets into the environment or into .env (HF_TOKEN=..., WANDB_API_KEY=...)"
 
@@ -33,6 +38,30 @@ def take_env_file(file: Path = ENV_FILE) -> None:
             value = value[1:-1]
         if name.isidentifier() and is_secret(name) and value and "\0" not in value:
             os.environ.setdefault(name, value)
+
+
+def usable_keyring() -> Any:
+    """Return the module of the system's keyring, None where its package is not installed."""
+    if importlib.util.find_spec("keyring") is None:
+        return None
+    import keyring
+
+    return keyring
+
+
+def take_keyring() -> None:
+    """Put the secrets of the system's keyring into the environment; what is there already wins."""
+    wanted = [name for name in KEPT.values() if name not in os.environ]
+    keyring = usable_keyring() if wanted else None
+    if keyring is None:
+        return
+    from keyring.errors import KeyringError
+
+    with contextlib.suppress(KeyringError):
+        for name in wanted:
+            value = keyring.get_password(KEYRING, name)
+            if value:
+                os.environ[name] = value
 
 
 def refuse_on_command_line(words: Sequence[str]) -> None:

@@ -20,7 +20,6 @@ NOT_BUILT = {
     "push": "desktune merge RUN writes a folder that hf upload takes",
     "test-uploaded": "",
     "import": "desktune init DATA writes a config",
-    "login": "hf auth login stores a Hub token",
 }
 
 

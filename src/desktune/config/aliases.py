@@ -144,7 +144,6 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
 # our key → values of the contract (NAMES) that this version does not have
 NOT_BUILT: Mapping[str, tuple[Any, ...]] = {
     "model.quantization": ("8bit", "4bit"),
-    "model.trust_remote_code": (True,),
     "training.optim": ("lion", "muon", "schedule-free"),
     "training.loss": ("nll", "focal", "dft"),
     "tracking.report_to": ("mlflow", "trackio"),

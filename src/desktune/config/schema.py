@@ -45,8 +45,9 @@ class ModelSection(Section):
     quantization: Literal["none"] = Field(
         default="none", description="precision of the frozen base weights; 8bit and 4bit are not built yet"
     )
-    trust_remote_code: Literal[False] = Field(
-        default=False, description="desktune never runs code that comes with a model"
+    trust_remote_code: bool = Field(
+        default=False,
+        description="whether the Python files that come with the model are run, with all your rights; said every time",
     )
     attn_implementation: Literal["auto", "eager", "sdpa"] = Field(
         default="auto", description="attention kernel; auto: what transformers picks"

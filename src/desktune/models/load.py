@@ -1,8 +1,8 @@
 """A model's name → its folder, its facts, its tokenizer, its weights on a device.
 
-Everything is loaded from a local folder: a starter, the user's folder, or a snapshot of a hub repository. No code that
-comes with a model is run, no pickle is opened, and the precision is always passed (transformers would otherwise take
-that of the checkpoint and train OPT in pure fp16).
+Everything is loaded from a local folder: a starter, the user's folder, or a snapshot of a hub repository. No pickle is
+opened, no code that comes with a model is run unless ``model.trust_remote_code`` says so, and the precision is always
+passed (transformers would otherwise take that of the checkpoint and train OPT in pure fp16).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -27,7 +27,7 @@ from desktune.errors import MissingExtra, ModelNotFound, nearest
 from desktune.families import FAMILIES, Family, lookup
 from desktune.languages import Languages
 from desktune.models.convert import converted
-from desktune.models.untrusted import check_model, check_revision, read_json, sanitised
+from desktune.models.untrusted import check_code, check_model, check_revision, read_json, sanitised
 from desktune.models.vocabulary import fit_vocabulary
 from desktune.rows import Task
 
@@ -49,6 +49,7 @@ class Located:
     config: Mapping[str, Any]  # its config.json, without what leads to code
     weights_hash: str  # sha256 over its weight files
     dropped: tuple[str, ...] = ()  # keys of config.json that lead to code
+    code: tuple[str, ...] = ()  # its own Python files, where the person trusts them
 
 
 @dataclass(frozen=True)
@@ -96,15 +97,18 @@ def locate(section: ModelSection) -> Located:
         raise ModelNotFound(
             f"model.name: {section.name}: {folder} has no config.json; name a folder that a model was saved to"
         )
-    config, dropped = sanitised(read_json(config_file))
+    code = tuple(sorted(path.name for path in folder.glob("*.py"))) if section.trust_remote_code else ()
+    if code:
+        check_code(folder)
+    config, dropped = sanitised(read_json(config_file), trusted=bool(code))
     check_model(folder, config)
     if not list(folder.glob("*.safetensors")) and list(folder.glob("pytorch_model*.bin")):
         folder = converted(folder)
-    return Located(section.name, folder, lookup(config), config, weights_hash(folder), tuple(dropped))
+    return Located(section.name, folder, lookup(config), config, weights_hash(folder, code), tuple(dropped), code)
 
 
-def weights_hash(folder: Path) -> str:
-    """Return the sha256 over names and contents of a folder's weight files.
+def weights_hash(folder: Path, code: Iterable[str] = ()) -> str:
+    """Return the sha256 over names and contents of a folder's weight files, and of code that is run.
 
     Raises:
         ModelNotFound: there are no safetensors.
@@ -113,7 +117,7 @@ def weights_hash(folder: Path) -> str:
     if not files:
         raise ModelNotFound(f"{folder}: no *.safetensors weights; name a folder that a model was saved to")
     digest = hashlib.sha256()
-    for file in files:
+    for file in (*files, *(folder / name for name in code)):
         digest.update(f"{file.name}:{durable.sha256(file)}\n".encode())
     return digest.hexdigest()
 
@@ -127,9 +131,10 @@ def load_tokenizer(located: Located) -> PreTrainedTokenizerBase:
     options = {} if not (located.folder / "tokenizer.model").is_file() else _llama_options(located.folder)
     with _loading(located, "tokenizer"):
         tokenizer = transformers.AutoTokenizer.from_pretrained(
-            located.folder, config=_model_config(located), trust_remote_code=False, **options
+            located.folder, config=_model_config(located), trust_remote_code=bool(located.code), **options
         )
-    tokenizer.init_kwargs.pop("auto_map", None)  # a saved copy would name the code again
+    if not located.code:
+        tokenizer.init_kwargs.pop("auto_map", None)  # a saved copy would name the code again
     _know_languages(tokenizer)
     if tokenizer.eos_token is None and tokenizer.sep_token is not None:  # BERT ends a text with [SEP]
         tokenizer.eos_token, tokenizer.bos_token = tokenizer.sep_token, tokenizer.cls_token
@@ -157,7 +162,7 @@ def load_base(located: Located, tokenizer: PreTrainedTokenizerBase, task: Task, 
             located.folder,
             config=_model_config(located),
             dtype=placement.dtype,
-            trust_remote_code=False,
+            trust_remote_code=bool(located.code),
             use_safetensors=True,
             output_loading_info=True,
             **attention,
@@ -205,18 +210,23 @@ def _cannot_be_loaded(located: Located, what: str, error: BaseException) -> Mode
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return ModelNotFound(
         f"{located.name}: its {what} cannot be loaded from {located.folder}: {first[:300]}; "
-        "no code that comes with a model is run: take a model that transformers knows, with whole files"
+        "take a model that transformers knows, with whole files: code that came with it is run by "
+        "model.trust_remote_code alone"
     )
 
 
 def _model_config(located: Located) -> Any:
     """Return the config that transformers takes, built from what is left of the folder's own config.json."""
-    settings = sanitised(read_json(located.folder / "config.json"))[0]
+    settings = sanitised(read_json(located.folder / "config.json"), trusted=bool(located.code))[0]
     kind = str(settings.get("model_type"))
+    if "auto_map" in settings:
+        with _loading(located, "config"):
+            return transformers.AutoConfig.from_pretrained(located.folder, trust_remote_code=True)
     if kind not in transformers.CONFIG_MAPPING:
         raise ModelNotFound(
             f"{located.name}: transformers {transformers.__version__} knows no model type {kind[:60]!r}"
-            f"{nearest(kind, list(FAMILIES))}; take one of its own types: no code that comes with a model is run"
+            f"{nearest(kind, list(FAMILIES))}; take one of its own types, or, where you trust the Python files that "
+            "came with the model, model.trust_remote_code: true"
         )
     with _loading(located, "config"):
         config = transformers.CONFIG_MAPPING[kind].from_dict(settings)
@@ -245,13 +255,14 @@ def _snapshot(section: ModelSection) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     check_revision(section.revision)
+    code = ["*.py"] if section.trust_remote_code else []
 
     def fetch(patterns: list[str]) -> Path:
         return Path(huggingface_hub.snapshot_download(section.name, revision=section.revision, allow_patterns=patterns))
 
     try:
-        folder = fetch(_PATTERNS)
-        return folder if list(folder.glob("*.safetensors")) else fetch([*_PATTERNS, *_PICKLES])
+        folder = fetch([*_PATTERNS, *code])
+        return folder if list(folder.glob("*.safetensors")) else fetch([*_PATTERNS, *code, *_PICKLES])
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         known = list(starters.STARTERS)
         raise ModelNotFound(

@@ -48,12 +48,20 @@ def read_json(file: Path) -> dict[str, Any]:
     return value
 
 
-def sanitised(config: Mapping[str, Any], place: str = "") -> tuple[dict[str, Any], list[str]]:
-    """Return a config without the keys that lead to code, and the names of those that said something."""
+def sanitised(config: Mapping[str, Any], place: str = "", *, trusted: bool = False) -> tuple[dict[str, Any], list[str]]:
+    """Return a config without the keys that lead to code, and the names of those that said something.
+
+    Args:
+        config: Of a model.
+        place: What stands before a key's name in what is returned.
+        trusted: Leave ``auto_map`` (``check_code`` has looked at it).
+    """
     kept: dict[str, Any] = {}
     dropped: list[str] = []
     for key, value in config.items():
-        if key in CODE_KEYS:
+        if trusted and key == "auto_map" and not place:
+            kept[key] = value
+        elif key in CODE_KEYS:
             dropped += [place + key] if not isinstance(value, str | bool | None) or value not in _HARMLESS else []
         elif isinstance(value, Mapping):
             kept[key], inner = sanitised(value, f"{place}{key}.")
@@ -84,6 +92,17 @@ def check_model(folder: Path, config: Mapping[str, Any]) -> None:
         raise ModelNotFound(f"{folder}: its weights are quantized ({method}); take the model they were made from")
     for index in sorted(folder.glob("*.safetensors.index.json")):
         _check_index(index)
+
+
+def check_code(folder: Path) -> None:
+    """Make sure that the code a person trusts is the model's own. Raises ModelNotFound for that of another repository."""
+    for file in sorted(folder.glob("*config.json")):
+        said = json.dumps(read_json(file).get("auto_map"))
+        if "--" in said:
+            raise ModelNotFound(
+                f"{file}: auto_map names code of another repository ({said[:100]}), which model.trust_remote_code does "
+                "not cover; put its Python files beside the model and name them there"
+            )
 
 
 def check_revision(revision: str | None) -> None:

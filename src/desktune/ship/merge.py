@@ -151,8 +151,10 @@ def _prove(base: Bundle, staged: Path, final: Path, rows: Sequence[Encoded], wan
         "AutoModelForSeq2SeqLM": transformers.AutoModelForSeq2SeqLM,
         "AutoModelForCausalLM": transformers.AutoModelForCausalLM,
     }
-    model = auto_class[base.family.auto_class].from_pretrained(staged, dtype=torch.float32).eval()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(staged)
+    trusted = bool(base.located.code)  # what the person trusts was saved with it
+    plain = auto_class[base.family.auto_class]
+    model = plain.from_pretrained(staged, dtype=torch.float32, trust_remote_code=trusted).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(staged, trust_remote_code=trusted)
     languages = None if _says_language(base, rows) else base.languages
     again = Bundle(model, tokenizer, base.located, base.task, base.placement, languages)
     found = _answers(again, rows)
