@@ -16,7 +16,7 @@ test-slow: .venv/dev
 	$(BIN)/python -m pytest -n 2 -m slow --durations=15 --durations-min=1
 
 torture: .venv/dev
-	DESKTUNE_TORTURE=whole $(BIN)/python -m pytest -n 2 tests/torture tests/test_kill.py tests/test_writers.py tests/test_durable.py \
+	DESKTUNE_TORTURE=whole $(BIN)/python -m pytest -n 2 --dist worksteal tests/torture tests/test_kill.py tests/test_writers.py tests/test_durable.py \
 		tests/safety tests/train/test_resume.py tests/train/test_honesty.py -rP \
 		--durations=15 --timeout=3600
 
