@@ -360,9 +360,11 @@ def _finished(claim: runs.Claim, config: Config, emit: Emit, *, resume: bool) ->
     """Return what there is to say of a run that is finished, None where there is something to train."""
     if resume and claim.fresh:
         emit(Note("--resume: no run of this config is there yet; starting fresh"))
-    if claim.fresh or runs.describe(claim.run, held=True).status != "finished" or may_go_on(claim.run, config):
+    if claim.fresh:
         return None
     info = runs.describe(claim.run, held=True)
+    if info.status != "finished" or not info.has_model or may_go_on(claim.run, config):
+        return None
     emit(Note(f"{claim.run} is finished at step {info.steps}; nothing to resume"))
     return {"run": str(claim.run), "step": info.steps or 0, "metrics": dict(info.metrics)}
 
@@ -457,6 +459,9 @@ def _finish(bundle: Bundle, run: Path, result: Result, session: Session, emit: E
     step, reason = position.step, "the last weights"
     if section.load_best_model_at_end and position.best_step is not None:
         step, reason = position.best_step, f"best {section.metric_for_best_model}: {position.best_value:.4f}"
+    if step != position.step and (faults := durable.verify(place.checkpoint(step))):
+        emit(Warn(f"the best checkpoint is damaged, model/ gets the last weights: {faults[0]}"))
+        step, reason = position.step, "the last weights"
     if step != position.step:
         checkpoint.restore_weights(place.checkpoint(step), bundle.model)
     emit(Decision("model/", f"step {step}", reason))

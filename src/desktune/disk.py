@@ -153,23 +153,27 @@ def write_lock(descriptor: int, path: Path, holder: str) -> None:
 def hold(folder: Path) -> int | None:
     """Return a descriptor that says, until it is closed or its process ends, that somebody works in a folder.
 
-    None where the system or the file system has no such locks. Raises FileNotFoundError when the folder is gone.
+    It waits for who is removing the folder. None where there are no such locks.
+
+    Raises:
+        FileNotFoundError: the folder is gone.
     """
     descriptor = os.open(folder, os.O_RDONLY)
-    if _lock(descriptor, exclusive=False):
+    if _lock(descriptor, "LOCK_SH"):
         return descriptor
     os.close(descriptor)
     return None
 
 
-def is_abandoned(folder: Path) -> bool:
-    """Say whether nobody holds a folder; False too where that cannot be known."""
+def remove_abandoned(folder: Path) -> None:
+    """Remove a folder that nobody holds; nothing happens where that cannot be known."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:
-        return False
+        return
     try:
-        return _lock(descriptor, exclusive=True)
+        if _lock(descriptor, "LOCK_EX", "LOCK_NB"):
+            remove_tree(folder)
     finally:
         os.close(descriptor)
 
@@ -195,11 +199,11 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, *, exclusive: bool) -> bool:
+def _lock(descriptor: int, *how: str) -> bool:
     try:
         import fcntl  # not on Windows
 
-        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, sum(getattr(fcntl, one) for one in how))
     except (ImportError, OSError):
         return False
     return True

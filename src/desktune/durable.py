@@ -14,7 +14,6 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,7 +23,9 @@ from typing import Any
 from desktune import disk
 from desktune.disk import NewFile
 from desktune.disk import watch as watch
-from desktune.errors import DiskFault, OutOfDisk, RunError
+from desktune.diskerrors import disk_errors as disk_errors
+from desktune.diskerrors import need_space as need_space
+from desktune.errors import RunError
 
 MANIFEST = "manifest.json"
 STAGING_PREFIX = ".staging-"
@@ -33,10 +34,7 @@ _OLD = f"{STAGING_PREFIX}old-"  # gave way to a new folder and is removed once t
 _CHECK = "crc"  # of a line, over all before it
 _VERSION = 2  # of the manifest; 1 had no hash of itself
 _CHUNK_BYTES = 1 << 20
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NO_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
-_MANY_FILES = (errno.EMFILE, errno.ENFILE)
-_BROKEN = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE)
+_NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
 _appended: set[Path] = set()  # files whose last lines are not synced
 
 
@@ -120,9 +118,14 @@ def line_faults(path: Path) -> list[str]:
 
 
 def keep_lines(path: Path, keep: Callable[[Any], bool]) -> None:
-    """Rewrite a file of JSON lines with those that ``keep`` accepts (what a resumed run will write again goes)."""
-    lines = (json.dumps(value, ensure_ascii=False) for value in read_lines(path) if keep(value))
-    write_rows(path, lines)
+    """Rewrite a file of JSON lines with those that ``keep`` accepts (what a resumed run will write again goes).
+
+    Damaged lines between them stay as they are, for ``line_faults``; those behind them were torn by a power cut and go.
+    """
+    lines = [line.decode("utf-8", "replace") for line in path.read_bytes().split(b"\n")[:-1]]
+    kept = [_is_kept(line, keep) for line in lines]
+    end = max((number for number, wanted in enumerate(kept) if wanted), default=-1)
+    write_rows(path, [line for line, wanted in zip(lines[: end + 1], kept, strict=False) if wanted is not False])
 
 
 @contextlib.contextmanager
@@ -176,9 +179,18 @@ def adopt(staged: Path, final: Path) -> None:
     _promote(staged, final)
 
 
-def seal_files(folder: Path, files: Iterable[Path]) -> None:
-    """Write a manifest of a few files of a folder whose other files still change."""
-    _write_manifest(folder, {path.relative_to(folder).as_posix(): _entry(path) for path in files})
+def seal_files(folder: Path, files: Iterable[Path], *, known: Mapping[str, tuple[int, str]] | None = None) -> None:
+    """Write a manifest of a few files of a folder whose other files still change; entries that are ``known`` stay."""
+    before = {name: {"bytes": size, "sha256": digest} for name, (size, digest) in (known or {}).items()}
+    _write_manifest(folder, {**before, **{path.relative_to(folder).as_posix(): _entry(path) for path in files}})
+
+
+def sealed(folder: Path) -> dict[str, tuple[int, str]]:
+    """Return size and hash of the files in a folder's manifest; nothing where there is none that can be read."""
+    try:
+        return _read_manifest(folder / MANIFEST)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
 
 
 def make_folder(path: Path) -> None:
@@ -278,6 +290,8 @@ def sweep_staging(parent: Path) -> None:
         if left.name.startswith(_OLD) and not final.exists() and not verify(left):
             with disk_errors(final):
                 disk.rename(left, final)
+        elif left.is_dir():
+            disk.remove_abandoned(left)  # a merge of this run may be at work without its lock
         else:
             disk.remove_tree(left)
     with disk_errors(parent):
@@ -306,59 +320,6 @@ def sha256(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the system says of any write below into an error with an exit code.
-
-    Raises:
-        OutOfDisk: no space is left, with the bytes that are free.
-        RunError: no right to write there, the place is gone, or too many files are open.
-        DiskFault: the disk itself fails.
-    """
-    try:
-        yield
-    except OSError as error:
-        place = error.filename or path
-        if error.errno in _NO_SPACE:
-            raise OutOfDisk(_full_disk_text(path, error.errno)) from error
-        if error.errno in _NO_RIGHTS:
-            raise RunError(_no_rights_text(place, error)) from error
-        if error.errno == errno.ENOENT:
-            raise RunError(
-                f"{place}: is gone; somebody moved or removed it while desktune was at work: put it back and go on with "
-                "--resume, or start anew"
-            ) from error
-        if error.errno in _MANY_FILES:
-            raise RunError(
-                f"{place}: too many files are open on this machine; close some, or raise ulimit -n"
-            ) from error
-        if error.errno in _BROKEN:
-            raise DiskFault(
-                f"{place}: the disk fails ({error.strerror}); what was saved before is whole: copy the run folder to "
-                "another disk and go on there with --resume"
-            ) from error
-        raise
-    except Exception as error:
-        code = _code_in(str(error).lower())
-        if code is not None:
-            raise OutOfDisk(_full_disk_text(path, code)) from error
-        raise
-
-
-def need_space(folder: Path, wanted_bytes: int, purpose: str) -> None:
-    """Check that ``wanted_bytes`` are free below ``folder`` (or its nearest parent that exists).
-
-    Raises:
-        OutOfDisk: they are not.
-    """
-    free_bytes = shutil.disk_usage(_existing_parent(folder)).free
-    if free_bytes < wanted_bytes:
-        raise OutOfDisk(
-            f"{folder}: {purpose} needs {wanted_bytes / 2**20:.0f} MiB, {free_bytes / 2**20:.0f} MiB are free; "
-            "make room or name another folder with output.dir"
-        )
-
-
-@contextlib.contextmanager
 def _whole(path: Path) -> Iterator[NewFile]:
     """Write through a temporary neighbour, sync and rename; an old file of that name stays until then."""
     temporary = path.with_name(f"{STAGING_PREFIX}{path.name}-{uuid.uuid4().hex[:8]}")
@@ -378,8 +339,8 @@ def _whole(path: Path) -> Iterator[NewFile]:
 def _sweep_abandoned(parent: Path) -> None:
     """Remove the staging folders in ``parent`` whose processes have ended; others may be at work there meanwhile."""
     for left in sorted(parent.glob(f"{STAGING_PREFIX}*/")):
-        if not left.name.startswith(_OLD) and disk.is_abandoned(left):
-            disk.remove_tree(left)
+        if not left.name.startswith(_OLD):
+            disk.remove_abandoned(left)
 
 
 def _begun(staged: Path) -> int | None:
@@ -396,14 +357,18 @@ def _begun(staged: Path) -> int | None:
 
 def _promote(staged: Path, final: Path) -> None:
     if not final.exists():
-        disk.rename(staged, final)
-        disk.sync_folder(final.parent)
-        return
+        try:
+            disk.rename(staged, final)
+            disk.sync_folder(final.parent)
+            return
+        except OSError as error:
+            if error.errno not in _NOT_EMPTY:
+                raise  # else another process was faster, and its folder gives way
     aside = final.with_name(f"{_OLD}{final.name}-{uuid.uuid4().hex[:8]}")
     disk.rename(final, aside)
     try:
         disk.rename(staged, final)
-    except OSError:
+    except BaseException:
         disk.rename(aside, final)
         raise
     disk.sync_folder(final.parent)
@@ -463,33 +428,15 @@ def _sync_appended() -> None:
     _appended.clear()
 
 
-def _existing_parent(path: Path) -> Path:
-    while not path.exists():
-        path = path.parent
-    return path
+def _is_kept(line: str, keep: Callable[[Any], bool]) -> bool | None:
+    """Return what ``keep`` says of a line; None for a damaged one."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return keep(value)
 
 
 def _is_as_written(line: bytes) -> bool:
     body, _, check = line.rpartition(f', "{_CHECK}": "'.encode())
     return check == f'{zlib.crc32(body + b"}"):08x}"}}'.encode()
-
-
-def _code_in(text: str) -> int | None:
-    """The error number that a library put into its text (Rust: "os error 28")."""
-    for code in _NO_SPACE:
-        if f"os error {code})" in text or f"[errno {code}]" in text:
-            return code
-    return errno.ENOSPC if "no space left" in text else None
-
-
-def _full_disk_text(path: Path, code: int) -> str:
-    free_bytes = shutil.disk_usage(_existing_parent(path)).free
-    why = {errno.ENOSPC: "no space left on the disk", errno.EDQUOT: "the disk quota is used up"}
-    return (
-        f"{path}: {why.get(code, 'the file is larger than this disk or a limit allows')} "
-        f"({free_bytes / 2**20:.0f} MiB free); what was saved before is whole"
-    )
-
-
-def _no_rights_text(path: Path | str, error: OSError) -> str:
-    return f"{path}: cannot be written ({error.strerror}); name another folder with output.dir"

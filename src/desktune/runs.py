@@ -40,6 +40,7 @@ _BEGUN = re.compile(
     re.DOTALL,
 )
 _MOST_NAME_BYTES = 80  # of 255, since a time, "_merged" and the name of a staging folder come with it
+_held: dict[Path, int] = {}  # run folders that this process has locked, with the descriptors
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP)
 
 
@@ -258,11 +259,27 @@ def lock(run: Path) -> Iterator[None]:
         RunError: the file system has no locks.
     """
     descriptor = _open_lock(run)
+    _held[run.absolute()] = descriptor
     try:
         durable.write_lock(descriptor, run / LOCK, f"{os.getpid()} {socket.gethostname()}\n")
         yield
     finally:
+        del _held[run.absolute()]
         os.close(descriptor)  # frees the lock; the file stays, since the folder is a run
+
+
+def check_held(run: Path) -> None:
+    """Make sure that a run folder locked by this process is still the one that it locked.
+
+    Raises:
+        RunError: somebody moved or removed it; another run may lie there now.
+    """
+    descriptor = _held.get(run.absolute())
+    if descriptor is not None and not _is_same_file(descriptor, run / LOCK):
+        raise RunError(
+            f"{run}: is gone; somebody moved or removed it while desktune was at work: put it back and go on with "
+            "--resume, or start anew"
+        )
 
 
 def _open_lock(run: Path) -> int:
@@ -309,6 +326,7 @@ def mark(
     run: Path, status: Status, step: int, metrics: Mapping[str, float], facts: Mapping[str, Any] | None = None
 ) -> None:
     """Write how the run stands; ``facts`` (base, task, total_steps, best_metric, best_value …) add to earlier ones."""
+    check_held(run)
     known = _read_json(run / STATUS).get("facts", {})
     finite = {name: value for name, value in metrics.items() if abs(value) < float("inf")}
     said = {"status": status, "step": step, "time": round(time.time(), 3), "metrics": finite}

@@ -32,6 +32,7 @@ from desktune.models.save import check_partner
 from desktune.models.vocabulary import add_tokens
 from desktune.plan import Plan, resolve
 from desktune.rows import Encoded, Message
+from desktune.train import checkpoint
 
 MOST_PROOF_ROWS = 32
 
@@ -201,10 +202,7 @@ def describe_run(session: Session, run: Path, *, fresh: bool, processes: int = 1
     if not fresh:
         known = _described(place)
         _same_partners(run, known["identity"], session)
-        said = _go_on(run, session, known, processes)
-        if not (run / durable.MANIFEST).exists():  # killed before its last file
-            _seal(place)
-        return said
+        return _go_on(run, session, known, processes)
     durable.write_json(place.ledger, session.prepared.ledger.to_json())
     durable.write_rows(
         place.rejected, (json.dumps(row, ensure_ascii=False) for row in session.prepared.rejected_json())
@@ -216,8 +214,14 @@ def describe_run(session: Session, run: Path, *, fresh: bool, processes: int = 1
 
 
 def may_go_on(run: Path, config: Config) -> bool:
-    """Whether a finished run has more to train: its config allows more steps or epochs than it had."""
-    return bool(grown(load(runs.Run(run).config, check_files=False).config, config))
+    """Whether a finished run has more to train: more steps or epochs, or more patience than it was stopped with."""
+    return bool(grown(load(runs.Run(run).config, check_files=False).config, config)) or _has_more_patience(run, config)
+
+
+def _has_more_patience(run: Path, config: Config) -> bool:
+    newest, patience = checkpoint.newest(run, silent), config.training.early_stopping_patience
+    position = None if newest is None else checkpoint.position_of(newest)
+    return position is not None and position.stopped_early and (patience or math.inf) > position.bad_evaluations
 
 
 def _environment(session: Session, processes: int) -> dict[str, Any]:
@@ -228,6 +232,7 @@ def _environment(session: Session, processes: int) -> dict[str, Any]:
         "family": session.plan.located.family.name,
         "device": str(session.plan.placement.device),
         "processes": processes,
+        "token_budget": session.plan.token_budget,
         "identity": {
             "base": session.plan.located.weights_hash,
             "tokenizer": session.kit.tokenizer_hash,
@@ -272,7 +277,7 @@ def _same_partners(run: Path, known: dict[str, Any], session: Session) -> None:
 
 
 ROWS_OF_A_STEP = ("per_device_train_batch_size", "gradient_accumulation_steps")  # times processes; may change together
-_WHERE_BITS_HOLD = ("device", "processes", "python", "platform")
+_WHERE_BITS_HOLD = ("device", "processes", "token_budget", "python", "platform")
 
 
 def _go_on(run: Path, session: Session, known: dict[str, Any], processes: int) -> list[str]:
@@ -287,11 +292,23 @@ def _go_on(run: Path, session: Session, known: dict[str, Any], processes: int) -
         )
     longer = grown(before, now)
     kept = now.model_copy(update={"output": before.output})  # where a run lies is no setting of it
-    if before != kept:
-        durable.remove_file(run / durable.MANIFEST)  # a new one follows; without one nothing is said to be damaged
-        durable.write_text(place.config, dump(kept))
+    here = json.loads(json.dumps(_environment(session, processes)))
+    if longer:  # were it killed now, it must not be taken for finished with what it has
+        info = runs.describe(run, held=True)
+        runs.mark(run, "running", info.steps or 0, info.metrics)
+    if before != kept or known != here or not (run / durable.MANIFEST).exists():
+        _describe_again(place, kept, here)
     said = [f"longer than before: {'; '.join(longer)}; the schedule is that of the longer run from here on"]
-    return (said if longer else []) + _elsewhere(known, _environment(session, processes))
+    return (said if longer else []) + _elsewhere(known, here)
+
+
+def _describe_again(place: runs.Run, config: Config, environment: dict[str, Any]) -> None:
+    """Write what a resume changed; what it did not change keeps its hash, so that damage stays to be seen."""
+    entries = durable.sealed(place.folder)
+    durable.remove_file(place.folder / durable.MANIFEST)  # a new one follows; meanwhile nothing is said to be damaged
+    durable.write_json(place.environment, environment)
+    durable.write_text(place.config, dump(config))
+    durable.seal_files(place.folder, (place.config, place.environment), known=entries)
 
 
 def _other_rows_of_a_step(before: Config, now: Config, processes_before: int, processes: int) -> list[str]:
@@ -309,7 +326,7 @@ def _other_rows_of_a_step(before: Config, now: Config, processes_before: int, pr
 
 def _elsewhere(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Say what the machine had else when the run began: equal bits are promised where all of it is the same."""
-    changed = [f"{key} {then.get(key)} → {now[key]}" for key in _WHERE_BITS_HOLD if then.get(key) != now[key]]
+    changed = [f"{key} {then[key]} → {now[key]}" for key in _WHERE_BITS_HOLD if then.get(key, now[key]) != now[key]]
     old = then.get("versions", {})
     changed += [f"{name} {old.get(name)} → {new}" for name, new in now["versions"].items() if old.get(name) != new]
     return [f"the same bits are not promised: {', '.join(changed)}"] if changed else []

@@ -68,6 +68,15 @@ BOMBS = {
     "indent-text": "{{ ('a\n' * 100000)|indent('x' * 99999)|length }}",
     "tojson-indent": "{{ messages|tojson(indent=10**9)|length }}",
     "tojson-separators": "{{ range(9999)|list|tojson(separators=('a' * 9999999, 'b'))|length }}",
+    "bytes": "{{ ('a'.encode() * (3 * 10**9))|length }}",
+    "bytes-of-a-number": "{{ (1).to_bytes(3 * 10**9, 'big')|length }}",
+    "translate": "{{ ('a' * 1000000).translate({97: 'b' * 1500})|length }}",
+    "format-many-widths": "{{ ('{0:>9999}' * 150000).format('a')|length }}",
+    "percent-many-widths": "{{ ('%(a)9999d' * 150000 % {'a': 1})|length }}",
+    "division": "{% set a = ('f' * 2000000)|int(0, 16) %}{{ a // (a - 1) }}",
+    "select": "{% set a = 'a' * 16000000 %}" + "{{ a|select('eq', 'b')|first }}" * 6,
+    "slices": "{% set a = 'a' * 16000000 %}" + "{% set b = a[::-1] %}" * 1000,
+    "compare": "{% set a = 'a' * 16000000 %}{% set b = 'a' * 15999999 ~ 'b' %}" + "{% set c = a == b %}" * 4000,
     "power": "{{ 10 ** (10 ** 9) }}",
     "power-tower": "{{ 9 ** (9 ** (9 ** 9)) }}",
     "number-doubles": "{% set ns = namespace(x=3) %}{% for i in range(99) %}{% set ns.x = ns.x * ns.x %}{% endfor %}{{ ns.x }}",
@@ -222,3 +231,23 @@ def test_a_bomb_in_a_models_folder_ends_as_a_users_error(tokenizer: object, monk
     monkeypatch.setattr(tokenizer, "chat_template", BOMBS["text-times"])
     with pytest.raises(DataError, match="chat template that came with the model is refused"):
         conversation_ids(tokenizer, [Message("user", "hello"), Message("assistant", "yes")], Origin("rows", 1))
+
+
+def test_a_bomb_between_marks(tokenizer: object) -> None:
+    """transformers joins what a template with marks writes by itself."""
+    loop = "{% set a = 'a' * 16000000 %}{% for i in range(120) %}{{ a }}{% endfor %}"
+    source = loop + "{% generation %}x{% endgeneration %}"
+    with pytest.raises(DataError, match="is refused"):
+        sandbox.apply(tokenizer, MESSAGES, chat_template=source, return_assistant_tokens_mask=True, return_dict=True)
+
+
+def test_many_turns_are_weighed_in_time(tokenizer: object) -> None:
+    """What tool templates do: a list that grows by a turn at a time."""
+    source = "{% set ns = namespace(x=[]) %}{% for m in messages %}{% set ns.x = ns.x + [m] %}{% endfor %}{{ ns.x|length }}"
+    turns = MESSAGES * 2_000
+    assert sandbox.apply(tokenizer, turns, chat_template=source, tokenize=False) == "4000"
+
+
+def test_an_expression_that_fails_is_the_templates_fault(tokenizer: object) -> None:
+    with pytest.raises(jinja2.TemplateError, match="ZeroDivisionError"):
+        sandbox.apply(tokenizer, MESSAGES, chat_template="{{ 1 // 0 }}", tokenize=False)

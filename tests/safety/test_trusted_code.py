@@ -1,4 +1,4 @@
-"""Python files that come with a model: refused by default, run and said where the config trusts them, hashed with it."""
+"""Python files that come with a model: refused by default, run and said where the config says so."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from torch import distributed
 from desktune.errors import OutOfMemory
 from desktune.events import Emit, Warn
 
+ON_CPU = "DefaultCPUAllocator"  # what torch says of memory there
 Row = TypeVar("Row")
 Found = TypeVar("Found")
 
@@ -38,10 +40,22 @@ def in_fitting_parts(rows: Sequence[Row], work: Callable[[Sequence[Row]], Found]
         )
 
 
+@contextlib.contextmanager
+def typed_memory() -> Iterator[None]:
+    """Raise torch.OutOfMemoryError for lack of memory on the CPU too, where torch has a plain RuntimeError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if ON_CPU not in str(error):
+            raise
+        raise torch.OutOfMemoryError(str(error)) from error
+
+
 def _tried(part: Sequence[Row], work: Callable[[Sequence[Row]], Found]) -> list[Found]:
     """Return what was found, nothing where memory was short; the failed pass is let go before the next begins."""
     try:
-        return [work(part)]
+        with typed_memory():
+            return [work(part)]
     except torch.OutOfMemoryError as error:
         if distributed.is_available() and distributed.is_initialized():
             raise

@@ -28,13 +28,20 @@ def split_words(words: Sequence[str] | None) -> tuple[str | None, list[str]]:
     place: str | None = None
     settings: list[str] = []
     for word in words or ():
-        if "=" in word and not Path(word).exists():
+        if "=" in word and not _exists(word):
             settings.append(word)
         elif place is None:
             place = word
         else:
             raise UserError(f"{word}: one config or run is enough ({place}); settings are written key=value")
     return place, settings
+
+
+def _exists(word: str) -> bool:
+    try:
+        return Path(word).exists()
+    except (OSError, ValueError):  # longer than any name, or with a zero byte
+        return False
 
 
 def load_config(words: Sequence[str] | None) -> Loaded:

@@ -125,8 +125,9 @@ def _leave_on_signals() -> None:
     """Leave through ``finally`` blocks on SIGTERM and SIGHUP: staging folders go, the cursor comes back."""
     if threading.current_thread() is threading.main_thread():
         for name in ("SIGTERM", "SIGHUP"):
-            if name in signal.Signals.__members__:
-                signal.signal(signal.Signals[name], _leave)
+            number = signal.Signals.__members__.get(name)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
+                signal.signal(number, _leave)
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
@@ -161,7 +162,8 @@ def _of_the_system(error: Exception) -> DesktuneError | None:
     if isinstance(error, OSError) and error.errno in _RIGHTS and error.filename is not None:
         return RunError(f"{error.filename}: {(error.strerror or 'not permitted').lower()}")
     torch = sys.modules.get("torch")
-    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
+    typed = isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))
+    if typed or "DefaultCPUAllocator" in str(error):
         return OutOfMemory("out of memory; take smaller batches (training.per_device_eval_batch_size) or shorter texts")
     return None
 

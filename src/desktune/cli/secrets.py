@@ -1,7 +1,6 @@
-"""Where secrets come from: the environment, a file ``.env`` in the working folder, or the system's keyring, in this order.
-Never the command line.
+"""Where secrets come from: the environment, a file ``.env`` in the working folder, or the system's keyring.
 
-What stands on a command line is read by everybody on the machine and kept in the shell's history, and what stands in a
+They are asked in this order; the command line never is. What stands on a command line is read by everybody on the machine and kept in the shell's history, and what stands in a
 config is copied into every run folder.
 """
 

@@ -47,6 +47,9 @@ def verify(
     sealed += [rows for one in living if (rows := runs.prepared_rows(one)) is not None and rows not in sealed]
     faults = [fault for one in sealed for fault in durable.verify(one)]
     faults += [fault for one in living for fault in runs.faults(one)]
+    for one in living:
+        if one not in sealed:
+            typer.echo(f"note: {one}: was ended while its description was written; its next --resume seals it again")
     for left in folder.rglob(f"{durable.DAMAGED_PREFIX}*"):
         typer.echo(f"note: {left}: was found damaged at a resume and set aside; remove it when you have looked at it")
     for left in folder.rglob(f"{durable.STAGING_PREFIX}*"):

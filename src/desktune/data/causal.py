@@ -69,7 +69,10 @@ def as_conversation(row: Rendered) -> tuple[Message, ...]:
 
 def conversation_prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     """Return a conversation up to where the assistant starts to answer."""
-    return _Talk(tokenizer, messages).rendered(answer_next=True)
+    try:
+        return _Talk(tokenizer, messages).rendered(answer_next=True)
+    except (jinja2.TemplateError, TypeError, ValueError) as error:
+        raise DataError(f"the chat template takes no such turns: {str(error)[:200]}") from error
 
 
 def conversation_ids(tokenizer: Any, messages: Sequence[Message], origin: Origin, tools: str = "") -> Ids | Reject:

@@ -29,14 +29,19 @@ MOST_CHARACTERS = 1 << 24  # of any text that a template makes
 MOST_ITEMS = 200_000  # of any list
 MOST_SOURCE = 1 << 18  # characters of a template
 _MOST_BITS = 4_096
+_MOST_KNOWN = 64
 _MOST_WIDTH = 10_000
 _MOST_DEPTH = 64
+_MOST_DIGITS = 4  # of a width
 _MOST_INDENT = 16  # of JSON
 _MOST_NEEDLE = 1_000  # searching from the right takes time by needle x text
 _UNUSED = ("urlize", "wordwrap", "striptags", "pprint", "xmlattr")  # no template needs them, each has its own traps
+_REFUSED_METHODS = ("encode", "to_bytes", "from_bytes", "translate", "maketrans")  # bytes are not measured
+_OVER_ALL = ("select", "reject", "selectattr", "rejectattr", "map", "first", "max", "min")
 _FROM_RIGHT = ("rfind", "rindex", "rsplit", "rpartition", "strip", "lstrip", "rstrip", "trim")
 _WIDENING = ("center", "ljust", "rjust", "zfill", "expandtabs", "indent", "batch", "slice")
-_WIDE_FORMAT = re.compile(r"\d{5}|\{[^{}]*\{|%[^a-zA-Z%]*\*")
+_PERCENT = re.compile(r"%(?:\([^)]*\))?[-+ #0]*(\d+|\*)?(?:\.(\d+|\*))?")
+_BRACES = re.compile(r"\{([^{}]*)(\{|\})")
 
 
 def apply(tokenizer: Any, messages: list[dict[str, Any]], **options: Any) -> Any:
@@ -53,6 +58,8 @@ def apply(tokenizer: Any, messages: list[dict[str, Any]], **options: Any) -> Any
         raise _refused(str(error)[:300]) from error
     except (RecursionError, MemoryError, OverflowError) as error:
         raise _refused(f"{type(error).__name__}: {str(error)[:200]}") from error
+    except (ArithmeticError, LookupError, AttributeError) as error:
+        raise jinja2.TemplateError(f"{type(error).__name__}: {str(error)[:200]}") from error
 
 
 def _refused(why: str) -> DataError:
@@ -104,17 +111,39 @@ class _Spent(threading.local):
     """What the rendering of this thread has used."""
 
     began = 0.0
-    steps = 0
+
+    def __init__(self) -> None:
+        self._weights: dict[int, tuple[Any, list[int]]] = {}  # of the latest lists, which stay alive meanwhile
 
     def start(self) -> None:
-        self.began, self.steps = time.thread_time(), 0
+        """Begin with a conversation."""
+        self.began = time.thread_time()
+        self._weights.clear()
+
+    def weight(self, value: Any) -> list[int]:
+        """Return how many values and characters are in a list. Raises DataError when that is too much."""
+        known = self._weights.get(id(value))
+        if known is None:
+            left = [MOST_ITEMS, MOST_CHARACTERS]
+            _weigh(value, left)
+            return self._remember(value, [MOST_ITEMS - left[0], MOST_CHARACTERS - left[1]])
+        return known[1]
+
+    def add(self, result: Any, left: Any, right: Any) -> None:
+        """Weigh a list that two others make, without looking at all of it again."""
+        both = [one + other for one, other in zip(self.weight(left), self.weight(right), strict=True)]
+        if both[0] > MOST_ITEMS or both[1] > MOST_CHARACTERS:
+            raise _too_large(max(both))
+        self._remember(result, both)
+
+    def _remember(self, value: Any, weight: list[int]) -> list[int]:
+        self._weights[id(value)] = (value, weight)
+        if len(self._weights) > _MOST_KNOWN:
+            del self._weights[next(iter(self._weights))]
+        return weight
 
     def step(self) -> None:
-        self.steps += 1
-        if self.steps % 64 == 0:
-            self.look()
-
-    def look(self) -> None:
+        """Count something that was done, and look at the clock."""
         if time.thread_time() - self.began > MOST_SECONDS:
             raise _refused(f"it takes more than {MOST_SECONDS:.0f} seconds for one conversation")
 
@@ -130,6 +159,16 @@ class _Template(jinja2.Template):
         _SPENT.start()
         return super().new_context(*arguments, **named)
 
+    def generate(self, *arguments: Any, **named: Any) -> Iterator[str]:
+        """Yield what it writes, which transformers joins itself where answers are marked."""
+        size = 0
+        for piece in super().generate(*arguments, **named):
+            _SPENT.step()
+            size += len(piece)
+            if size > MOST_CHARACTERS:
+                raise _too_large(size)
+            yield piece
+
 
 class _Limited(ImmutableSandboxedEnvironment):
     """The sandbox with limits. An environment of transformers' becomes one; it is never made."""
@@ -142,10 +181,16 @@ class _Limited(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         _SPENT.step()
         _check_operands(operator, left, right)
-        return _sized(super().call_binop(context, operator, left, right))
+        result = super().call_binop(context, operator, left, right)
+        if operator == "+" and isinstance(result, list | tuple):
+            _SPENT.add(result, left, right)
+            return result
+        return _sized(result)
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - as jinja has it
         _SPENT.step()
+        if isinstance(__obj, BuiltinMethodType) and __obj.__name__ in _REFUSED_METHODS:
+            raise _refused(f"it calls {__obj.__name__}")
         if isinstance(__obj, BuiltinMethodType) and isinstance(__obj.__self__, str):
             _check_text_call(__obj.__name__, __obj.__self__, args, kwargs)
         return _sized(super().call(__context, __obj, *args, **kwargs))
@@ -157,7 +202,7 @@ class _Limited(ImmutableSandboxedEnvironment):
 
         @functools.wraps(wrapped)
         def checked(*args: Any, **kwargs: Any) -> str:
-            _check_format(value.__self__, [*args, *kwargs.values()])
+            _check_braces(value.__self__, [*args, *kwargs.values()])
             return wrapped(*args, **kwargs)
 
         return checked
@@ -188,6 +233,18 @@ class _Hooks(NodeTransformer):
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
         return self._built(node)
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
+        return self._built(node)
+
+    def visit_Test(self, node: nodes.Test) -> nodes.Node:  # noqa: N802
+        return self._built(node)
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
+        if node.ctx == "load" and isinstance(node.arg, nodes.Slice):
+            return self._built(node)
+        self.generic_visit(node)
+        return node
 
     def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802
         return self._built(node)
@@ -227,13 +284,14 @@ def _counted(values: Any) -> Any:
 
 def _sized(value: Any) -> Any:
     """Return a value that is not too large."""
+    _SPENT.step()
     if isinstance(value, str):
-        if len(value) > 1 << 12:
-            _SPENT.look()
         if len(value) > MOST_CHARACTERS:
             raise _too_large(len(value))
     elif isinstance(value, list | tuple | dict):
-        _weigh(value, [MOST_ITEMS, MOST_CHARACTERS])
+        _SPENT.weight(value)
+    elif isinstance(value, int):
+        _check_bits(value.bit_length())
     return value
 
 
@@ -262,6 +320,8 @@ def _watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         if plain and name in ("join", "list", "sort", "unique", "sum", "string"):
             plain[0] = _taken(plain[0])
             args = (*args[: len(args) - len(plain)], *plain)
+        elif plain and name in _OVER_ALL and isinstance(plain[0], Iterable):
+            args = (*args[: len(args) - len(plain)], iter(_Counted(plain[0])), *plain[1:])
         if plain:
             _check_text_call(name, plain[0], plain[1:], kwargs)
         return _sized(function(*args, **kwargs))
@@ -288,7 +348,8 @@ def _check_operands(operator: str, left: Any, right: Any) -> None:
     elif operator == "**" and isinstance(left, int) and isinstance(right, int):
         _check_bits(left.bit_length() * max(right, 1))
     elif operator == "%" and isinstance(left, str):
-        _check_format(left, right)
+        widths = [width for found in _PERCENT.findall(left) for width in found if width]
+        _check_format(left, right, widths, left.count("%"))
 
 
 def _check_text_call(name: str, value: Any, args: Any, kwargs: Mapping[str, Any]) -> None:
@@ -314,18 +375,28 @@ def _check_text_call(name: str, value: Any, args: Any, kwargs: Mapping[str, Any]
     elif name in _FROM_RIGHT and any(isinstance(one, str) and len(one) > _MOST_NEEDLE for one in given):
         raise _refused(f"{name} of a text of more than {_MOST_NEEDLE} characters")
     elif name in ("format", "format_map"):
-        _check_format(str(value), given)
+        _check_braces(str(value), given)
     elif name == "sum" and any(isinstance(one, list | tuple) for one in given):
         raise _refused("sum of lists")
 
 
-def _check_format(pattern: str, given: Any) -> None:
-    """Refuse widths in a format, written or given."""
-    if _WIDE_FORMAT.search(pattern) or (isinstance(given, str) and len(given) > MOST_CHARACTERS):
+def _check_braces(pattern: str, given: Any) -> None:
+    """Refuse widths in what ``str.format`` fills."""
+    fields = _BRACES.findall(pattern.replace("{{", "").replace("}}", ""))
+    if any(end == "{" for _, end in fields):
         raise _refused(f"the format {pattern[:40]!r}")
+    widths = [width for field, _ in fields for width in re.findall(r"\d+", field.partition(":")[2])]
+    _check_format(pattern, given, widths, len(fields))
+
+
+def _check_format(pattern: str, given: Any, widths: list[str], places: int) -> None:
+    """Refuse widths in a format, written or given."""
+    if any(width == "*" or len(width) > _MOST_DIGITS for width in widths):
+        raise _refused(f"the format {pattern[:40]!r}")
+    _check_size(sum(map(int, widths)), True)
     values = given if isinstance(given, list | tuple) else [given]
     longest = max([len(str(one)) for one in values], default=0)
-    _check_size(longest * (pattern.count("{") + pattern.count("%")), True)
+    _check_size(longest * places, True)
 
 
 def _length(value: Any) -> int:

@@ -95,7 +95,7 @@ def check_model(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def check_code(folder: Path) -> None:
-    """Make sure that the code a person trusts is the model's own. Raises ModelNotFound for that of another repository."""
+    """Make sure that code which is trusted is the model's own. Raises ModelNotFound for that of another repository."""
     for file in sorted(folder.glob("*config.json")):
         said = json.dumps(read_json(file).get("auto_map"))
         if "--" in said:

@@ -9,6 +9,7 @@ the dropout masks are pure functions of seed and step, so no random state has to
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ from desktune.train.optim import load_optimizer_tensors, optimizer_tensors
 from desktune.train.processes import ONE, Processes
 
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
+_NAME = re.compile(r"step-\d+")
 
 
 @dataclass
@@ -103,7 +105,7 @@ def _check_finite(run: Path, snapshot: Snapshot, position: Position, emit: Emit)
         raise Diverged(
             f"step {position.step}: {len(bad)} weights or tensors of the optimizer are not finite, e.g. {bad[0]}; no "
             f"checkpoint is made of them; last good checkpoint: {last.name if last else 'none'}; lower "
-            "training.learning_rate and start again, or go on from that checkpoint with --resume"
+            "training.learning_rate and start a new run"
         )
 
 
@@ -119,7 +121,8 @@ def newest(run: Path, emit: Emit) -> Path | None:
 
 def all_of(run: Path) -> list[Path]:
     """Return all checkpoint folders, oldest first."""
-    return sorted((run / "checkpoints").glob("step-*"), key=_step_of)
+    folders = (run / "checkpoints").glob("step-*")
+    return sorted((folder for folder in folders if _NAME.fullmatch(folder.name)), key=_step_of)
 
 
 def set_aside_newer(run: Path, newest: Path | None, emit: Emit) -> None:
@@ -139,6 +142,11 @@ def restore(folder: Path, model: nn.Module, optimizer: Optimizer, processes: Pro
     load_optimizer_tensors(optimizer, named_trained(model), _read(folder / OPTIMIZER, processes))
     state = processes.share_bytes((folder / STATE).read_bytes() if processes.is_writer else b"")
     return Position(**json.loads(state))
+
+
+def position_of(folder: Path) -> Position:
+    """Return where a checkpoint stands."""
+    return Position(**json.loads((folder / STATE).read_bytes()))
 
 
 def restore_weights(folder: Path, model: nn.Module) -> None:

@@ -21,7 +21,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from desktune import runs
 from desktune.batches.collate import collate, shape_of
+from desktune.batches.fitting import typed_memory
 from desktune.batches.order import Order, StepSize, deal, shared_batches
 from desktune.config.schema import EvaluationSection, TrainingSection
 from desktune.data.store import EncodedSet
@@ -113,6 +115,13 @@ class Loop:
             self.scaler.load_state_dict({**self.scaler.state_dict(), **position.loss_scale})
         self.pace.go_on(position.since_log)
         self.position = position
+        if position.stopped_early:
+            self.emit(
+                Note(
+                    f"early stopping: {position.bad_evaluations} validations without improvement already; nothing more "
+                    "is trained unless training.early_stopping_patience is larger or null"
+                )
+            )
 
     def run(self) -> Result:
         """Train to the end.
@@ -185,14 +194,15 @@ class Loop:
         chosen = rows or [int(np.argmin(self.input_lengths + self.label_lengths))]
         batch = collate([self.rows.train[row] for row in chosen], self.shape, self.bundle.device)
         self._seed(index)
-        with self._precision():
+        with typed_memory(), self._precision():
             loss = summed_loss(self.joint.forward, batch, self.recipe.training.label_smoothing_factor)
         return loss if rows else loss * 0.0
 
     def _backward(self, loss: torch.Tensor, tokens: int) -> None:
         """Add up the gradient; the number of processes takes back that gradients are averaged over them."""
         try:
-            self.scaler.scale(loss * self.processes.world_size / tokens).backward()
+            with typed_memory():
+                self.scaler.scale(loss * self.processes.world_size / tokens).backward()
         except torch.OutOfMemoryError as error:
             if self.processes.world_size == 1:
                 raise
@@ -239,6 +249,8 @@ class Loop:
 
     def _after_step(self, request: StopRequest) -> None:
         """Log, validate, save and stop, each when it is due."""
+        if self.processes.world_size == 1:  # several look when they save, since looking has to be agreed on
+            runs.check_held(self.run_folder)
         section, step = self.recipe.training, self.position.step
         last = step == self.total_steps
         if step % section.logging_steps == 0 or last:
@@ -294,6 +306,7 @@ class Loop:
             snapshot = Snapshot.of(self.model, self.optimizer) if writes or self.joint.sharded else None
             with self.processes.together():
                 if writes and snapshot is not None:
+                    runs.check_held(self.run_folder)
                     checkpoint.save(self.run_folder, snapshot, self.position, self.emit)
                     checkpoint.prune(self.run_folder, self.recipe.training.save_total_limit, self.position.best_step)
 
@@ -397,6 +410,7 @@ class Pace:
         self._first_step = 0
         self._loss = self._norm = self._rate = 0.0
         self._tokens = self._steps = 0
+        self._carried = 0  # of those tokens, what another process trained
         self._seconds_at_log = 0.0
 
     def start(self, step: int) -> None:
@@ -427,10 +441,10 @@ class Pace:
             self._loss / self._tokens if self._tokens else math.nan,
             self._norm,
             self._rate,
-            self._tokens / spent,
+            (self._tokens - self._carried) / spent,
             left,
         )
-        self._loss, self._tokens, self._seconds_at_log = 0.0, 0, self.seconds
+        self._loss, self._tokens, self._carried, self._seconds_at_log = 0.0, 0, 0, self.seconds
         return taken
 
     def since_log(self) -> list[float]:
@@ -441,6 +455,7 @@ class Pace:
         """Take the sums of a checkpoint."""
         if since_log:
             self._loss, self._tokens = since_log[0], int(since_log[1])
+            self._carried = self._tokens
 
     def _tick(self) -> None:
         now = time.monotonic()

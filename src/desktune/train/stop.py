@@ -40,4 +40,6 @@ def listening() -> Iterator[StopRequest]:
 
 
 def _numbers() -> list[signal.Signals]:
-    return [signal.Signals[name] for name in _SIGNALS if name in signal.Signals.__members__]
+    """Return the signals that ask to stop, but those that whoever started us has ignored (nohup)."""
+    known = [signal.Signals[name] for name in _SIGNALS if name in signal.Signals.__members__]
+    return [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]

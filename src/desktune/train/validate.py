@@ -144,8 +144,8 @@ class Validation:
 
 
 def improves(metric: str, value: float, best: float | None) -> bool:
-    """Return whether a value is better than the best so far: losses and TER fall, other scores rise. NaN never is."""
-    if value != value:
+    """Return whether a value is better than the best so far: losses and TER fall, other scores rise; NaN never is."""
+    if not math.isfinite(value):
         return False
     return best is None or (value < best if metric in LOWER_IS_BETTER else value > best)
 
