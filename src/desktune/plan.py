@@ -41,8 +41,7 @@ def resolve(config: Config, emit: Emit) -> Plan:
     emit(Decision("model", located.name, f"{family.name}, {located.folder.name}, weights {located.weights_hash[:12]}"))
     if family.inferred:
         emit(Warn(family.inferred))
-    if located.code:
-        emit(Warn(f"model.trust_remote_code: {', '.join(located.code)} of {located.folder} run with all your rights"))
+    say_code(located, emit)
     if located.dropped:
         emit(Warn(f"model.name: {', '.join(located.dropped)} of its config.json: left out, it leads to code elsewhere"))
     task = _task(config, located, emit)
@@ -58,6 +57,12 @@ def resolve(config: Config, emit: Emit) -> Plan:
         emit(Decision("device_map", device_map or "none", why))
     placement = Placement(torch.device(device), weights, config.model.attn_implementation, device_map)
     return Plan(config, located, task, placement, autocast, _budget(config, located, here, emit))
+
+
+def say_code(located: Located, emit: Emit) -> None:
+    """Say which Python files of a model are run, wherever that happens."""
+    if located.code:
+        emit(Warn(f"model.trust_remote_code: {', '.join(located.code)} of {located.folder} run with all your rights"))
 
 
 def _task(config: Config, located: Located, emit: Emit) -> Task:

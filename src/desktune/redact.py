@@ -7,16 +7,20 @@ logs in at an address. Texts without any come back as they were.
 from __future__ import annotations
 
 import functools
+import json
 import os
 import re
 
 HIDDEN = "(hidden)"
-_NAME = re.compile(r"(?:^|_)(?:token|key|apikey|secret|password|passwd|credentials?)$", re.IGNORECASE)
+_NAME = re.compile(
+    r"(?:(?:^|_)(?:token|key|apikey|secret|password|passwd|credentials?)|_(?:pass|pwd|pat)|^(?:pgpassword|sshpass))$",
+    re.IGNORECASE,
+)
 SHORTEST = 8  # a shorter value is a word, and would hide it everywhere
 _SHAPES = re.compile(
-    r"\b(?:hf_[A-Za-z0-9]{16,}|api_org_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{16,}"
+    r"\b(?:hf_[A-Za-z0-9]{16,}|api_org_[A-Za-z0-9]{16,}|sk-(?=[\w-]*\d)[\w-]{20,}|gh[pousr]_[A-Za-z0-9]{16,}"
     r"|github_pat_\w{16,}|AKIA[A-Z0-9]{12,}|xox[abpr]-[A-Za-z0-9-]{10,}|wandb_v\d_\w{16,})"
-    r"|(?<=://)[^/@\s]+@|(?<=[Bb]earer )[\w.~+/=-]{8,}"
+    r"|(?<=://)(?!git@)[^/@\s?#]+@|(?<=[Bb]earer )(?=[\w.~+/=-]*\d)[\w.~+/=-]{16,}"
 )
 
 
@@ -35,4 +39,5 @@ def redact(text: str) -> str:
 
 @functools.lru_cache(maxsize=8)
 def _pattern(values: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(re.escape(value) for value in sorted(values, key=len, reverse=True)))
+    forms = {form for value in values for form in (value, repr(value)[1:-1], json.dumps(value)[1:-1])}
+    return re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))

@@ -30,7 +30,7 @@ from desktune.models.adapters import attach, is_adapter
 from desktune.models.load import Bundle, Located, Placement, load_base, load_tokenizer, weights_hash, write_language
 from desktune.models.save import check_partner
 from desktune.models.vocabulary import add_tokens
-from desktune.plan import Plan, resolve
+from desktune.plan import Plan, resolve, say_code
 from desktune.rows import Encoded, Message
 from desktune.train import checkpoint
 
@@ -174,6 +174,7 @@ def open_run(run: Path, emit: Emit, *, rows: bool = True) -> Session:
     environment = _described(place)
     known, directions = environment["identity"], tuple(tuple(one) for one in environment.get("directions", ()))
     plan = resolve(load(place.config, check_files=False).config, silent)
+    say_code(plan.located, emit)
     kit = _kit(plan)
     if not rows:
         _same(run, "base weights", known["base"], plan.located.weights_hash)

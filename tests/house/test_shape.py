@@ -87,7 +87,8 @@ def test_no_guessing() -> None:
                 broad.append(where)
     assert len(probes) <= 2 * lines / 1000, probes
     assert asserts == []
-    assert [where for where in broad if "/cli/" not in where and "durable.py" not in where] == []
+    ends = ("/cli/", "diskerrors.py", "data/pool.py")  # of a process, and what libraries say of a full disk
+    assert [where for where in broad if not any(end in where for end in ends)] == []
 
 
 @pytest.mark.parametrize(

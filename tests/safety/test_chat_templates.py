@@ -84,7 +84,7 @@ BOMBS = {
     "rsplit": "{{ ('a' * 9999999).rsplit('b' + 'a' * 4999999)|length }}",
     "strip": "{{ ('a' * 9999999).strip(('b' * 9999999) + 'a')|length }}",
     "sum-of-lists": "{{ ([[0] * 999] * 150)|sum(start=[])|length }}",
-    "slices": "{{ [1]|slice(10**9)|list|length }}",
+    "slices-of-text": "{{ [1]|slice(10**9)|list|length }}",
     "batches": "{{ [1]|batch(10**9, 0)|list|length }}",
     "lipsum": "{{ lipsum(n=10**9)|length }}",
     "urlize": "{{ ('a.' * 9999999)|urlize|length }}",
@@ -128,6 +128,7 @@ REACHING = {
     "underscore-namespace": "{% set ns = namespace() %}{% set ns.__class__ = 1 %}",
 }
 WELL_KNOWN = {
+    "formats": "{{ '{\"a\": {\"b\": %s}}' % 1 }}{{ '<|id_12345|>%s' % 2 }}{{ 'id %s 10000' % 'x' }}{{ '{:>5}|{{'.format(3) }}",
     "marks": "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}"
     "{% else %}<|{{ m.role }}|>{{ m.content }}{% endif %}{% endfor %}",
     "loop-words": "{% for m in messages %}{{ loop.index }}/{{ loop.length }}{{ loop.first }}{{ loop.last }}"
@@ -243,7 +244,9 @@ def test_a_bomb_between_marks(tokenizer: object) -> None:
 
 def test_many_turns_are_weighed_in_time(tokenizer: object) -> None:
     """What tool templates do: a list that grows by a turn at a time."""
-    source = "{% set ns = namespace(x=[]) %}{% for m in messages %}{% set ns.x = ns.x + [m] %}{% endfor %}{{ ns.x|length }}"
+    source = (
+        "{% set ns = namespace(x=[]) %}{% for m in messages %}{% set ns.x = ns.x + [m] %}{% endfor %}{{ ns.x|length }}"
+    )
     turns = MESSAGES * 2_000
     assert sandbox.apply(tokenizer, turns, chat_template=source, tokenize=False) == "4000"
 

@@ -77,6 +77,9 @@ def test_a_token_is_typed_unseen_kept_and_taken(held: Path, monkeypatch: pytest.
 def test_without_a_terminal_nothing_is_asked(held: Path, capsys: Out) -> None:
     assert run(["login", "wandb"]) == 2
     assert "put WANDB_API_KEY=... into the environment or into .env" in capsys.readouterr().err
+    assert run(["login", "wandb", "0123456789abcdef0123456789abcdef01234567"]) == 2
+    assert run(["login", "0123456789abcdef0123456789abcdef01234567"]) == 2
+    assert "0123456789" not in capsys.readouterr().err
     assert run(["login", "hubb"]) == 2
     assert "did you mean hub?" in capsys.readouterr().err.replace("'", "")
 

@@ -127,7 +127,7 @@ def test_a_crash_of_the_whole_program(here: Path) -> None:
         ("token hf_abcdefghijklmnopqrst.", f"token {HIDDEN}."),
         ("https://me:pass@host/x", f"https://{HIDDEN}@host/x"),
         ("Authorization: Bearer abcdefgh12345678", f"Authorization: Bearer {HIDDEN}"),
-        ("key sk-abcdefghijklmnopqrstuv", f"key {HIDDEN}"),
+        ("key sk-abcdefghijklmnopqrst1v", f"key {HIDDEN}"),
         ("ghp_abcdefghijklmnopqrst", HIDDEN),
         ("hf_short and a_hf_model", "hf_short and a_hf_model"),
         ("the dog@host sees https://host/a@b", "the dog@host sees https://host/a@b"),

@@ -157,5 +157,5 @@ def test_secrets() -> None:
     assert without_secrets({"max_source_tokens": 5, "api_key": "x", "data": {"train": ["https://me:pw@host/a"]}}) == {
         "max_source_tokens": 5,
         "api_key": "(hidden)",
-        "data": {"train": ["https://host/a"]},
+        "data": {"train": ["https://(hidden)@host/a"]},
     }

@@ -14,6 +14,7 @@ from desktune.errors import MissingExtra, UserError, nearest
 
 def login(
     service: Annotated[str, typer.Argument(help=f"One of {', '.join(KEPT)}.", metavar="SERVICE")] = "hub",
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     forget: Annotated[bool, typer.Option("--forget", help="Take the token out of the keyring again.")] = False,
 ) -> None:
     """Keep a token in the system's keyring.
@@ -22,10 +23,9 @@ def login(
     WANDB_API_KEY of the environment and of .env go before it.
     """
     name = KEPT.get(service)
-    if name is None:
-        raise UserError(
-            f"login {service}: there is no such service{nearest(service, list(KEPT))}; allowed: {', '.join(KEPT)}"
-        )
+    if name is None or more:  # not repeated: it may be a token, which other tools take there
+        hint = nearest(service, list(KEPT)) or "; a token is asked for, it never stands on the command line"
+        raise UserError(f"login: one service is due, of {', '.join(KEPT)}{hint}")
     keyring = usable_keyring()
     if keyring is None:
         raise MissingExtra("keyring", "keyring", f"desktune login (or put {name}=... into .env)")

@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from desktune.data.wire import Wire, error_back, error_out
-from desktune.errors import UserError
+from desktune.errors import OutOfMemory
 from desktune.hardware import machine
 
 CHUNK_ROWS = 2_048  # a multiple of encode.BATCH_ROWS, so that tokenizers see the same batches everywhere
@@ -52,7 +53,7 @@ class Worker(Protocol[Row, Answer_co]):
         """Return the worker as values for JSON, with what it needs as files in a folder; None: it cannot travel.
 
         Raises:
-            OSError, ValueError, TypeError, AttributeError, NotImplementedError: it cannot travel either.
+            OSError, ValueError, TypeError, AttributeError, LookupError, RuntimeError: it cannot travel either.
         """
         ...
 
@@ -105,7 +106,7 @@ def help() -> None:  # noqa: A001 - what a helper does
     while (rows := _receive(sys.stdin.buffer)) is not None:
         try:
             _send(answers, _ANSWER + kind.answers.out(worker.work(kind.rows.back(rows))))
-        except UserError as error:
+        except Exception as error:  # noqa: BLE001 - the process that asked raises it
             _send(answers, _ERROR + error_out(error))
 
 
@@ -125,7 +126,7 @@ def _packed(worker: Worker[Any, Any], held: contextlib.ExitStack) -> bytes | Non
     try:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="desktune-")))
         said = worker.pack(folder)
-    except (OSError, ValueError, TypeError, AttributeError, NotImplementedError):
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, RuntimeError):
         return None
     kind = type(worker)
     whole = {"module": kind.__module__, "class": kind.__name__, "worker": said, "folder": str(folder)}
@@ -139,18 +140,18 @@ class _Helpers(Generic[Row, Answer]):
         self._count, self._worker, self._packed = count, worker, packed
         self._processes: list[subprocess.Popen[bytes]] = []
         self._free: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
+        self._told: set[int] = set()  # processes that have the worker
         self._threads = ThreadPoolExecutor(count)
 
     def __enter__(self) -> _Helpers[Row, Answer]:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-        command = [sys.executable, "-c", _COMMAND, json.dumps(sys.path)]
+        command = [sys.executable, "-P", "-c", _COMMAND, json.dumps(sys.path)]
         for _ in range(self._count):
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
             )
             self._processes.append(process)
             self._free.put(process)
-            _send(_pipe(process.stdin), self._packed)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -179,6 +180,9 @@ class _Helpers(Generic[Row, Answer]):
         process = self._free.get()
         said: bytes | None = None
         try:
+            if process.pid not in self._told:  # by the thread that asks first, so that all start side by side
+                self._told.add(process.pid)
+                _send(_pipe(process.stdin), self._packed)
             _send(_pipe(process.stdin), self._worker.rows.out(rows))
             said = _receive(_pipe(process.stdout))
         except BrokenPipeError:  # it ended; what it had to say is on the standard error
@@ -186,7 +190,10 @@ class _Helpers(Generic[Row, Answer]):
         finally:
             self._free.put(process)
         if said is None:
-            raise RuntimeError(f"a process that works on rows ended (exit code {process.wait()})")
+            code = process.wait()
+            if code == -signal.SIGKILL:
+                raise OutOfMemory("a process that works on rows was killed, for lack of memory most likely; free some")
+            raise RuntimeError(f"a process that works on rows ended (exit code {code})")
         if said[:1] == _ERROR:
             raise error_back(said[1:])
         return self._worker.answers.back(said[1:])

@@ -6,14 +6,18 @@ The names of no classes travel but those of our own errors, so that bytes can on
 from __future__ import annotations
 
 import json
+import traceback
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
-from desktune.errors import ConfigError, DataError, UserError
+from desktune.errors import ConfigError, DataError, OutOfMemory, UserError
+from desktune.redact import redact
 
 T = TypeVar("T")
-_ERRORS: dict[str, type[UserError]] = {error.__name__: error for error in (UserError, DataError, ConfigError)}
+_ERRORS: dict[str, type[Exception]] = {
+    error.__name__: error for error in (UserError, DataError, ConfigError, OutOfMemory, OSError, MemoryError)
+}
 
 
 class Wire(Protocol[T]):
@@ -43,13 +47,23 @@ class Json(Generic[T]):
         return self._adapter.validate_python(json.loads(data))
 
 
-def error_out(error: UserError) -> bytes:
-    """Return an error as JSON."""
-    name = next((kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS), UserError.__name__)
-    return json.dumps([name, error.faults if isinstance(error, ConfigError) else [str(error)]]).encode("ascii")
+def error_out(error: Exception) -> bytes:
+    """Return an error as JSON: one of ours as it is, one of the system with its number, any other with its trace."""
+    name = next((kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS), RuntimeError.__name__)
+    if isinstance(error, ConfigError):
+        said: list[Any] = error.faults
+    elif name == OSError.__name__ and isinstance(error, OSError):
+        said = [error.errno, error.strerror, None if error.filename is None else str(error.filename)]
+    elif name == RuntimeError.__name__:
+        said = [redact("".join(traceback.format_exception(error)))]
+    else:
+        said = [str(error)]
+    return json.dumps([name, said]).encode("ascii")
 
 
-def error_back(data: bytes) -> UserError:
+def error_back(data: bytes) -> Exception:
     """Return the error that ``error_out`` was given."""
-    name, texts = json.loads(data)
-    return ConfigError(texts) if name == ConfigError.__name__ else _ERRORS[name]("\n".join(texts))
+    name, said = json.loads(data)
+    if name == ConfigError.__name__:
+        return ConfigError(said)
+    return _ERRORS.get(name, RuntimeError)(*said)

@@ -65,6 +65,8 @@ def attach(bundle: Bundle, folder: Path) -> Bundle:
     leading = sanitised(settings)[1]
     if leading:
         raise AdapterError(f"{folder}: adapter_config.json has {', '.join(leading)}, which leads to code; remove it")
+    if settings.get("peft_type") != "LORA":  # others lead peft to further adapters, and to pickles
+        raise AdapterError(f"{folder}: an adapter of type {str(settings.get('peft_type'))[:40]!r}; allowed: LORA")
     try:
         _check_fits(bundle, folder, settings)
         return replace(bundle, model=peft.PeftModel.from_pretrained(bundle.model, folder).eval())

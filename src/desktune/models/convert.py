@@ -26,8 +26,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "desktune")
 
 
-def converted(folder: Path) -> Path:
+def converted(folder: Path, code: Sequence[str] = ()) -> Path:
     """Return a folder with the same model in safetensors, converting it on the first call.
+
+    Args:
+        folder: With the weights.
+        code: Its Python files that are trusted, and go with it.
 
     Raises:
         ModelNotFound: the weights hold more than tensors, or cannot be read.
@@ -35,14 +39,17 @@ def converted(folder: Path) -> Path:
     pickles = sorted(folder.glob("pytorch_model*.bin"))
     small = sorted(file for pattern in _SMALL_FILES for file in folder.glob(pattern))
     small = [file for file in small if not file.name.endswith(".index.json")]
+    small += [folder / name for name in code]
     final = cache_folder() / "converted" / f"{folder.resolve().name[:40]}-{_hash_of([*pickles, *small])}"
     if final.is_dir() and not durable.verify(final):
         return final
     durable.need_space(final, sum(pickle.stat().st_size for pickle in pickles), f"{folder} as safetensors")
     with durable.staging(final, replace=True) as staged:
         for file in small:
-            durable.copy_file(file, staged / file.name)
-        command = [sys.executable, "-m", "desktune.models.unpickle", str(staged / "model.safetensors")]
+            target = staged / file.relative_to(folder)
+            durable.make_folder(target.parent)
+            durable.copy_file(file, target)
+        command = [sys.executable, "-P", "-m", "desktune.models.unpickle", str(staged / "model.safetensors")]
         done = subprocess.run(
             [*command, *(str(pickle.resolve()) for pickle in pickles)],
             stdin=subprocess.DEVNULL,
@@ -52,7 +59,7 @@ def converted(folder: Path) -> Path:
             check=False,
             env=_environment(),
         )
-        if done.returncode:
+        if done.returncode or not (staged / "model.safetensors").is_file():
             reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
             raise ModelNotFound(
                 f"{folder}: its .bin weights were refused: {reason[0]}; look for a safetensors version of the model"

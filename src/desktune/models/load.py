@@ -20,6 +20,7 @@ import transformers
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from desktune import durable, runs, starters
 from desktune.config.schema import ModelSection
@@ -97,13 +98,13 @@ def locate(section: ModelSection) -> Located:
         raise ModelNotFound(
             f"model.name: {section.name}: {folder} has no config.json; name a folder that a model was saved to"
         )
-    code = tuple(sorted(path.name for path in folder.glob("*.py"))) if section.trust_remote_code else ()
+    code = _code_of(folder) if section.trust_remote_code else ()
     if code:
         check_code(folder)
     config, dropped = sanitised(read_json(config_file), trusted=bool(code))
     check_model(folder, config)
     if not list(folder.glob("*.safetensors")) and list(folder.glob("pytorch_model*.bin")):
-        folder = converted(folder)
+        folder = converted(folder, code)
     return Located(section.name, folder, lookup(config), config, weights_hash(folder, code), tuple(dropped), code)
 
 
@@ -219,19 +220,29 @@ def _model_config(located: Located) -> Any:
     """Return the config that transformers takes, built from what is left of the folder's own config.json."""
     settings = sanitised(read_json(located.folder / "config.json"), trusted=bool(located.code))[0]
     kind = str(settings.get("model_type"))
-    if "auto_map" in settings:
-        with _loading(located, "config"):
-            return transformers.AutoConfig.from_pretrained(located.folder, trust_remote_code=True)
-    if kind not in transformers.CONFIG_MAPPING:
+    own = settings.get("auto_map", {}).get("AutoConfig")
+    if own is None and kind not in transformers.CONFIG_MAPPING:
         raise ModelNotFound(
             f"{located.name}: transformers {transformers.__version__} knows no model type {kind[:60]!r}"
             f"{nearest(kind, list(FAMILIES))}; take one of its own types, or, where you trust the Python files that "
             "came with the model, model.trust_remote_code: true"
         )
     with _loading(located, "config"):
-        config = transformers.CONFIG_MAPPING[kind].from_dict(settings)
+        made = transformers.CONFIG_MAPPING[kind] if own is None else _own_class(located, own)
+        config = made.from_dict(settings)
         config.name_or_path = str(located.folder)
         return config
+
+
+def _code_of(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py")))
+
+
+def _own_class(located: Located, reference: str) -> Any:
+    """Return the class of configs that comes with a model whose code is trusted; saved copies bring it along."""
+    found = get_class_from_dynamic_module(reference, str(located.folder))
+    found.register_for_auto_class()
+    return found
 
 
 def _folder_of(section: ModelSection) -> Path:

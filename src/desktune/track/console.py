@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from desktune.events import Decision, Evaluated, Event, Progress, Samples, Saved, Step, Table, Warn
+from desktune.redact import redact
 from desktune.track.words import clean, clock, lines_of, numeric, one_line, visible
 
 if TYPE_CHECKING:
@@ -62,9 +63,10 @@ def is_terminal(stream: TextIO) -> bool:
 def print_text(text: Text, stream: TextIO | None = None) -> None:
     """Print a rich text (on stdout when None), coloured on a terminal only. Control characters become U+FFFD."""
     from rich.console import Console
+    from rich.text import Text
 
-    safe = text.copy()
-    safe.plain = visible(text.plain)
+    safe = text.copy() if redact(text.plain) == text.plain else Text(redact(text.plain))
+    safe.plain = visible(safe.plain)
     Console(file=sys.stdout if stream is None else stream, highlight=False).print(safe, soft_wrap=True)
 
 

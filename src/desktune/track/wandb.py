@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from desktune.errors import MissingExtra
 from desktune.events import Emit, Evaluated, Event, Step
+from desktune.redact import HIDDEN, is_secret, redact
 from desktune.track.tensorboard import step_figures
-
-_SECRET = re.compile(r"(?:^|_)(token|key|secret|password|credentials?)$", re.IGNORECASE)
-_USER_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 def wandb(run: Path, project: str, config: dict[str, Any], resume_step: int) -> tuple[Emit, Callable[[], None]]:
@@ -57,7 +54,7 @@ def wandb(run: Path, project: str, config: dict[str, Any], resume_step: int) -> 
 def without_secrets(value: Any) -> Any:
     """Return a config with nothing that opens a door: no value of a key like ``token``, no user in an address."""
     if isinstance(value, dict):
-        return {name: "(hidden)" if _SECRET.search(name) else without_secrets(inner) for name, inner in value.items()}
+        return {name: HIDDEN if is_secret(name) else without_secrets(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [without_secrets(inner) for inner in value]
-    return _USER_IN_URL.sub("", value) if isinstance(value, str) else value
+    return redact(value) if isinstance(value, str) else value

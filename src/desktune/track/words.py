@@ -20,7 +20,7 @@ _WRONG = ("wrong_language", "copied", "empty", "repeating", "hit_limit")  # the 
 
 def clean(text: str) -> str:
     """Return the text without control characters and secrets; tabs and line ends stay."""
-    return _CONTROLS.sub("", redact(text))
+    return redact(_CONTROLS.sub("", text))
 
 
 def visible(text: str) -> str:

@@ -11,17 +11,18 @@ _SMOOTH = 5  # characters or words that are added to both sides: "Yes." against 
 
 def shortest(row: Texts) -> float:
     """Characters of the shortest side (OpusFilter LengthFilter)."""
-    return min(map(len, row.sides), default=0)
+    return float(min(map(len, row.sides), default=0))
 
 
 def longest(row: Texts) -> float:
     """Characters of the longest side."""
-    return max(map(len, row.sides), default=0)
+    return float(max(map(len, row.sides), default=0))
 
 
 def fewest_words(row: Texts) -> float:
     """Words of the shortest side; a script without spaces counts two characters as a word."""
-    return min((max(len(words), _wordless(side)) for words, side in zip(row.split, row.sides, strict=True)), default=0)
+    counts = (max(len(words), _wordless(side)) for words, side in zip(row.split, row.sides, strict=True))
+    return float(min(counts, default=0))
 
 
 def _wordless(side: str) -> int:
