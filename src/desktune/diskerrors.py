@@ -34,10 +34,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         if error.errno in _NO_RIGHTS:
             raise RunError(_no_rights_text(place, error)) from error
         if error.errno == errno.ENOENT:
-            raise RunError(
-                f"{place}: is gone; somebody moved or removed it while desktune was at work: put it back and go on "
-                "with --resume, or start anew"
-            ) from error
+            raise gone(place) from error
         if error.errno in _MANY_FILES:
             raise RunError(f"{place}: too many files are open; close some, or raise ulimit -n") from error
         if error.errno in _BROKEN:
@@ -65,6 +62,14 @@ def need_space(folder: Path, wanted_bytes: int, purpose: str) -> None:
             f"{folder}: {purpose} needs {wanted_bytes / 2**20:.0f} MiB, {free_bytes / 2**20:.0f} MiB are free; "
             "make room or name another folder with output.dir"
         )
+
+
+def gone(place: Path | str) -> RunError:
+    """Return the error of a file or folder that was there before."""
+    return RunError(
+        f"{place}: is gone; somebody moved or removed it while desktune was at work: put it back and go on with "
+        "--resume, or start anew"
+    )
 
 
 def _existing_parent(path: Path) -> Path:

@@ -20,6 +20,7 @@ from desktune.errors import ConfigError, FailedElsewhere
 Device = Literal["cpu", "mps", "cuda"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 
+NO_MEMORY_ON_CPU = "DefaultCPUAllocator"  # in a plain RuntimeError of torch, which has a class for other devices only
 _GIB = 2**30
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # containers
 _ENVIRONMENT = {

@@ -8,7 +8,7 @@ import torch
 
 from desktune.config.schema import Config
 from desktune.errors import ConfigError
-from desktune.events import Decision, Emit, Warn
+from desktune.events import Decision, Emit, Note, Warn
 from desktune.hardware import Machine, machine, pick_device, pick_device_map, pick_dtype, world_size
 from desktune.models.load import Located, Placement, locate
 from desktune.rows import Task
@@ -41,6 +41,13 @@ def resolve(config: Config, emit: Emit) -> Plan:
     emit(Decision("model", located.name, f"{family.name}, {located.folder.name}, weights {located.weights_hash[:12]}"))
     if family.inferred:
         emit(Warn(family.inferred))
+    if located.pickled is not None:
+        emit(
+            Note(
+                f"model.name: {located.pickled} has pickled weights (.bin) only; they were converted once, in a "
+                f"process without network, and are read as safetensors from {located.folder}"
+            )
+        )
     say_code(located, emit)
     if located.dropped:
         emit(Warn(f"model.name: {', '.join(located.dropped)} of its config.json: left out, it leads to code elsewhere"))

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from desktune import durable
+from desktune.diskerrors import gone
 from desktune.errors import Locked, RunError, nearest
 
 RUNS = Path("runs")
@@ -276,10 +277,7 @@ def check_held(run: Path) -> None:
     """
     descriptor = _held.get(run.absolute())
     if descriptor is not None and not _is_same_file(descriptor, run / LOCK):
-        raise RunError(
-            f"{run}: is gone; somebody moved or removed it while desktune was at work: put it back and go on with "
-            "--resume, or start anew"
-        )
+        raise gone(run)
 
 
 def _open_lock(run: Path) -> int:

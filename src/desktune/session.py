@@ -305,11 +305,12 @@ def _go_on(run: Path, session: Session, known: dict[str, Any], processes: int) -
 
 def _describe_again(place: runs.Run, config: Config, environment: dict[str, Any]) -> None:
     """Write what a resume changed; what it did not change keeps its hash, so that damage stays to be seen."""
-    entries = durable.sealed(place.folder)
+    entries, lasting = durable.sealed(place.folder), (place.ledger, place.rejected)
     durable.remove_file(place.folder / durable.MANIFEST)  # a new one follows; meanwhile nothing is said to be damaged
     durable.write_json(place.environment, environment)
     durable.write_text(place.config, dump(config))
-    durable.seal_files(place.folder, (place.config, place.environment), known=entries)
+    new = [file for file in lasting if file.name not in entries and file.is_file()]  # a kill took the manifest
+    durable.seal_files(place.folder, (place.config, place.environment, *new), known=entries)
 
 
 def _other_rows_of_a_step(before: Config, now: Config, processes_before: int, processes: int) -> list[str]:

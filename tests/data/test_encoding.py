@@ -15,10 +15,16 @@ from desktune.data.encode import Kit
 from desktune.data.encoding import Encoder
 from desktune.data.pool import worked
 from desktune.data.store import Shelf
-from desktune.errors import DataError
+from desktune.data.wire import error_back, error_out
+from desktune.errors import ConfigError, DataError, OutOfMemory
 from desktune.families import FAMILIES
 from desktune.models.load import load_tokenizer, locate
 from desktune.rows import Example, Origin
+
+
+class OverlongRow(DataError):
+    """A kind of data error that the wire does not know by name."""
+
 
 CHUNK_ROWS = 512
 ROWS = 3 * CHUNK_ROWS + 100
@@ -65,6 +71,35 @@ def test_a_fault_in_a_helper_is_told_as_in_one_process(tiny_t5: Path) -> None:
         texts.append(str(raised.value))
     assert texts[0] == texts[1]
     assert "overlong-source" in texts[0]
+
+
+def test_helpers_take_no_modules_of_the_working_folder(
+    tiny_t5: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody works in the folder of a stranger's model, whose Python files must not run."""
+    for name in ("json", "zipfile", "pyarrow"):
+        text = f"from pathlib import Path\nPath({str(tmp_path / 'canary')!r}).touch()\nraise SystemExit(9)\n"
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert len(list(worked(rows(), encoder_of(tiny_t5, "t5"), helpers=2, many=CHUNK_ROWS))) == 4
+    assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(28, "No space left on device", "x.arrow"), MemoryError("too much"), ConfigError(["a: b", "c: d"]),
+     OutOfMemory("full"), OverlongRow("row 3"), KeyError("x")],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_an_error_travels_as_what_it_is(error: Exception) -> None:
+    back = error_back(error_out(error))
+    if isinstance(error, KeyError):
+        assert isinstance(back, RuntimeError)
+        assert "KeyError: 'x'" in str(back)
+    elif isinstance(error, OverlongRow):
+        assert (type(back), str(back)) == (DataError, "row 3")
+    else:
+        assert (type(back), back.args, str(back)) == (type(error), error.args, str(error))
 
 
 @pytest.mark.parametrize("stored", [True, False])

@@ -11,12 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from tests.bundles import FAMILIES, open_tiny
 
-from desktune.config.schema import AdapterSection, ModelSection
+from desktune.config.schema import AdapterSection, Config, ModelSection
 from desktune.errors import AdapterError, ModelNotFound
-from desktune.events import Decision, Event
+from desktune.events import Decision, Event, Note
 from desktune.families import lookup
 from desktune.models.adapters import linear_names, make_trainable
 from desktune.models.load import Placement, load_base, load_tokenizer, locate
+from desktune.plan import resolve
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 TARGETS = {
@@ -36,7 +37,12 @@ def test_pickled_weights_are_converted_once_and_load_equal(
     shutil.copytree(tiny_folders[family], folder)
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
+    (tmp_path / "zipfile.py").write_text("raise SystemExit(0)\n", encoding="utf-8")  # what a stranger left there
+    monkeypatch.chdir(tmp_path)
     located = locate(ModelSection(name=str(folder)))
+    said: list[Event] = []
+    resolve(Config(model=ModelSection(name=str(folder))), said.append)
+    assert any(isinstance(one, Note) and f"{folder} has pickled weights (.bin) only" in one.text for one in said)
     assert located.folder.is_relative_to(tmp_path / "cache")
     bundle = load_base(located, load_tokenizer(located), located.family.task, CPU)
     for mine, other in zip(bundle.model.parameters(), open_tiny(tiny_folders[family]).model.parameters(), strict=True):

@@ -9,12 +9,13 @@ import os
 import pickle
 import pickletools
 import struct
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy
 import torch
+
+from tests.corpus.build import archive
 
 
 class Call:
@@ -74,10 +75,10 @@ def forged(canary: Path) -> dict[str, bytes]:
     files["torch-zip"] = _saved(calls["among-weights"])
     files["torch-legacy"] = _saved(calls["among-weights"], _use_new_zipfile_serialization=False)
     files["torch-zip-bad-crc"] = _saved(mkdir).replace(b"mkdir", b"mkdir", 1)[:-30] + b"\x00" * 30
-    files["zip-deflated"] = _zipped({"archive/data.pkl": pickle.dumps(mkdir), "archive/version": b"3\n"})
-    files["torchscript"] = _zipped({"code/__torch__.py": source.encode(), "constants.pkl": pickle.dumps(mkdir)})
+    files["zip-deflated"] = archive({"archive/data.pkl": pickle.dumps(mkdir), "archive/version": b"3\n"})
+    files["torchscript"] = archive({"code/__torch__.py": source.encode(), "constants.pkl": pickle.dumps(mkdir)})
     files["numpy-object"] = _array(numpy.array([mkdir], dtype=object))
-    files["numpy-archive"] = _zipped({"a.npy": _array(numpy.array([mkdir], dtype=object))})
+    files["numpy-archive"] = archive({"a.npy": _array(numpy.array([mkdir], dtype=object))})
     files["gzip"] = gzip.compress(pickle.dumps(mkdir))
     files["bzip2"] = bz2.compress(pickle.dumps(mkdir))
     files["7z"] = b"7z\xbc\xaf\x27\x1c" + pickle.dumps(mkdir)
@@ -92,14 +93,6 @@ def forged(canary: Path) -> dict[str, bytes]:
 def _saved(value: object, **options: bool) -> bytes:
     file = io.BytesIO()
     torch.save(value, file, **options)
-    return file.getvalue()
-
-
-def _zipped(files: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
     return file.getvalue()
 
 

@@ -204,6 +204,7 @@ def test_an_adapter_in_the_place_of_a_base(guarded: Path) -> None:
         {"auto_mapping": {"base_model_class": "Config", "parent_library": "evil"}},
         {"peft_type": "EVIL"},
         {"peft_type": 7},
+        {"peft_type": "XLORA", "adapters": {"0": "somebody/evil"}},
         {"task_type": "evil"},
         {"layer_replication": [[0, 10**9]]},
         {"base_model_name_or_path": "somebody/evil"},

@@ -12,8 +12,9 @@ import pytest
 
 from desktune import api
 from desktune.cli.main import run
-from desktune.cli.secrets import take_env_file
+from desktune.cli.secrets import refuse_on_command_line, take_env_file
 from desktune.redact import HIDDEN, redact
+from desktune.track.words import clean
 from tests.bundles import PAIRS
 
 ENVIRONMENT = {  # 1-5: in the environment
@@ -130,11 +131,37 @@ def test_a_crash_of_the_whole_program(here: Path) -> None:
         ("key sk-abcdefghijklmnopqrst1v", f"key {HIDDEN}"),
         ("ghp_abcdefghijklmnopqrst", HIDDEN),
         ("hf_short and a_hf_model", "hf_short and a_hf_model"),
+        ("the bearer certificate is valid", "the bearer certificate is valid"),
+        ("sk-learn-compatible-models", "sk-learn-compatible-models"),
+        ("ssh://git@github.com/x", "ssh://git@github.com/x"),
+        ("https://host?mail=a@b.c", "https://host?mail=a@b.c"),
         ("the dog@host sees https://host/a@b", "the dog@host sees https://host/a@b"),
     ],
 )
 def test_known_shapes(text: str, shown: str) -> None:
     assert redact(text) == shown
+
+
+@pytest.mark.parametrize("word", ["key=configuration", "runs/api_key=abcdefgh.yaml", "data.fields.key=question_text"])
+def test_words_that_are_no_secrets(word: str) -> None:
+    refuse_on_command_line(["generate", word])
+
+
+def test_a_secret_is_hidden_however_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    value = 'pass"word\\12é'
+    monkeypatch.setenv("MY_SECRET", value)
+    for text in (value, repr(ValueError(value)), json.dumps({"a": value})):
+        assert "word" not in redact(text)
+    assert clean("hf_Canary\x07CanaryCanaryCanary01") == HIDDEN
+
+
+def test_an_env_file_with_a_mark_and_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HF_TOKEN", "WANDB_API_KEY"):
+        monkeypatch.setenv(name, "x")
+        monkeypatch.delenv(name)
+    (tmp_path / ".env").write_text("\ufeffHF_TOKEN=one\nWANDB_API_KEY=two # mine\n", encoding="utf-8")
+    take_env_file(tmp_path / ".env")
+    assert (os.environ["HF_TOKEN"], os.environ["WANDB_API_KEY"]) == ("one", "two")
 
 
 @pytest.mark.parametrize(

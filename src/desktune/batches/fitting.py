@@ -11,8 +11,8 @@ from torch import distributed
 
 from desktune.errors import OutOfMemory
 from desktune.events import Emit, Warn
+from desktune.hardware import NO_MEMORY_ON_CPU
 
-ON_CPU = "DefaultCPUAllocator"  # what torch says of memory there
 Row = TypeVar("Row")
 Found = TypeVar("Found")
 
@@ -46,7 +46,7 @@ def typed_memory() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if ON_CPU not in str(error):
+        if NO_MEMORY_ON_CPU not in str(error):
             raise
         raise torch.OutOfMemoryError(str(error)) from error
 

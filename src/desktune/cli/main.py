@@ -26,7 +26,7 @@ from desktune.cli.lines import laid_out, numbered
 from desktune.cli.secrets import refuse_on_command_line, take_env_file
 from desktune.cli.verbs import Verbs
 from desktune.errors import ConfigError, DesktuneError, FailedElsewhere, OutOfDisk, OutOfMemory, RunError, Stopped
-from desktune.hardware import one_process, world_size
+from desktune.hardware import NO_MEMORY_ON_CPU, one_process, world_size
 from desktune.redact import redact
 
 INTERRUPTED = 130  # 128 + SIGINT
@@ -163,7 +163,7 @@ def _of_the_system(error: Exception) -> DesktuneError | None:
         return RunError(f"{error.filename}: {(error.strerror or 'not permitted').lower()}")
     torch = sys.modules.get("torch")
     typed = isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))
-    if typed or "DefaultCPUAllocator" in str(error):
+    if typed or NO_MEMORY_ON_CPU in str(error):
         return OutOfMemory("out of memory; take smaller batches (training.per_device_eval_batch_size) or shorter texts")
     return None
 

@@ -160,14 +160,8 @@ class _Template(jinja2.Template):
         return super().new_context(*arguments, **named)
 
     def generate(self, *arguments: Any, **named: Any) -> Iterator[str]:
-        """Yield what it writes, which transformers joins itself where answers are marked."""
-        size = 0
-        for piece in super().generate(*arguments, **named):
-            _SPENT.step()
-            size += len(piece)
-            if size > MOST_CHARACTERS:
-                raise _too_large(size)
-            yield piece
+        """Return the pieces that it writes, which transformers joins itself where answers are marked."""
+        return _measured(super().generate(*arguments, **named))
 
 
 class _Limited(ImmutableSandboxedEnvironment):
@@ -210,14 +204,18 @@ class _Limited(ImmutableSandboxedEnvironment):
     @staticmethod
     def concat(pieces: Iterable[str]) -> str:  # type: ignore[override]
         """Join what a template writes."""
-        written, size = [], 0
-        for piece in pieces:
-            _SPENT.step()
-            size += len(piece)
-            if size > MOST_CHARACTERS:
-                raise _too_large(size)
-            written.append(piece)
-        return "".join(written)
+        return "".join(_measured(pieces))
+
+
+def _measured(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield pieces of a text, each a step, until they are too much."""
+    size = 0
+    for piece in pieces:
+        _SPENT.step()
+        size += len(piece)
+        if size > MOST_CHARACTERS:
+            raise _too_large(size)
+        yield piece
 
 
 class _Hooks(NodeTransformer):

@@ -51,6 +51,7 @@ class Located:
     weights_hash: str  # sha256 over its weight files
     dropped: tuple[str, ...] = ()  # keys of config.json that lead to code
     code: tuple[str, ...] = ()  # its own Python files, where the person trusts them
+    pickled: Path | None = None  # the folder whose *.bin weights were converted
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,11 @@ def locate(section: ModelSection) -> Located:
         check_code(folder)
     config, dropped = sanitised(read_json(config_file), trusted=bool(code))
     check_model(folder, config)
+    pickled = None
     if not list(folder.glob("*.safetensors")) and list(folder.glob("pytorch_model*.bin")):
-        folder = converted(folder, code)
-    return Located(section.name, folder, lookup(config), config, weights_hash(folder, code), tuple(dropped), code)
+        folder, pickled = converted(folder, code), folder
+    digest = weights_hash(folder, code)
+    return Located(section.name, folder, lookup(config), config, digest, tuple(dropped), code, pickled)
 
 
 def weights_hash(folder: Path, code: Iterable[str] = ()) -> str:
